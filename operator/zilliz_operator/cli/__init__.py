@@ -1,0 +1,1 @@
+"""The command line: zilliz-operator and kubectl zilliz."""

@@ -1,0 +1,1 @@
+"""Decisions from what is observed and what is desired. Pure."""

@@ -1,0 +1,1 @@
+"""The order of steps for each kind; talks to ports only."""

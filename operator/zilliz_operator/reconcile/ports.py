@@ -1,0 +1,203 @@
+"""What reconciling needs from the outside world, as protocols.
+
+Reconcilers see only these; adapters satisfy them structurally and tests put fakes in their place. Every method may raise the
+exceptions of `zilliz_operator.api.exceptions`: `Unavailable` (an outage: retry), `Rejected` (our credentials or rights are
+wrong), `NotReady` (not there yet), `NameTaken` (someone else owns it), `Conflict` (changed under us).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+Manifest = dict[str, Any]
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The current time, timezone-aware UTC."""
+        ...
+
+
+class Secrets(Protocol):
+    """Randomness as an argument."""
+
+    def password(self) -> str:
+        """24 characters, upper, lower, digit and special, safe in a map file (no space, no colon, no quote, no backslash)."""
+        ...
+
+    def token(self) -> str:
+        """An API key: "zbk_" + 43 URL-safe characters (256 bits)."""
+        ...
+
+
+class Kube(Protocol):
+    """One Kubernetes cluster. Kinds are keys of `api.kinds.KINDS`."""
+
+    async def get(self, kind: str, name: str, namespace: str | None = None) -> Manifest | None:
+        """The live object, or None when it does not exist."""
+        ...
+
+    async def list(
+        self, kind: str, namespace: str | None = None, *, labels: Mapping[str, str] | None = None
+    ) -> Sequence[Manifest]:
+        """All objects of a kind (in a namespace, or everywhere) whose labels equal `labels`. Empty when the kind is not installed."""
+        ...
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Server-side apply with our field manager, forced. Returns the live object."""
+        ...
+
+    async def create(self, manifest: Manifest) -> Manifest:
+        """Create; raises Conflict when the name exists."""
+        ...
+
+    async def delete(self, kind: str, name: str, namespace: str | None = None, *, uid: str) -> None:
+        """Delete with a UID precondition; gone already is success; another UID raises Conflict."""
+        ...
+
+    async def merge_patch(self, kind: str, name: str, namespace: str | None, patch: Manifest, *, subresource: str = "") -> Manifest:
+        """JSON merge patch of an object or its `status`."""
+        ...
+
+    async def event(self, regarding: Manifest, *, type: str, reason: str, message: str) -> None:
+        """Record a Kubernetes Event about an object (type Normal or Warning)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AspectResult:
+    """One aspect of a bucket: what was found or done. `state`: "kept", "repaired" or "unsupported" (the store cannot: `detail` says what)."""
+
+    name: str
+    state: str
+    detail: str = ""
+
+
+class ObjectStore(Protocol):
+    """Buckets of one data plane, and the one identity a cluster uses on them."""
+
+    async def ensure_bucket(self, desired: Any) -> Sequence[AspectResult]:
+        """Make the bucket (a `desired.bucket.Bucket`) exist and every aspect hold. Writes only what differs.
+        Raises NameTaken when a bucket of that name is not tagged with our UID."""
+        ...
+
+    async def ensure_identity(self, desired: Any) -> Sequence[AspectResult]:
+        """Make the cluster's identity (a `desired.identity.StoreIdentity`) exist with exactly its policy: a user (S3Compatible) or a
+        role per service account (AWS)."""
+        ...
+
+    async def key_pair_in_force(self, desired: Any, access_key_id: str | None) -> bool:
+        """Whether `access_key_id` is the identity's one and only key. Always True where identities need no key."""
+        ...
+
+    async def rotate_key_pair(self, desired: Any, *, keep: str | None = None) -> KeyPair | None:
+        """Make a new key pair and remove every other (but `keep`). None where identities need no key (IRSA)."""
+        ...
+
+    async def remove_identity(self, desired: Any) -> None:
+        """Remove the identity and all its keys; gone already is success."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One privilege of a role. `object_type`: Global, Collection or User (v1), or "" for a privilege group (v2 servers)."""
+
+    privilege: str
+    object_type: str
+    object_name: str = "*"
+    database: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class DoorAddress:
+    """How to reach one door: an address to connect to, the name to verify, and the files of our client certificate."""
+
+    host: str
+    port: int
+    server_name: str
+    ca_pem: str
+    client_cert_pem: str
+    client_key_pem: str = field(repr=False)
+
+
+class MilvusAdmin(Protocol):
+    """Milvus' own users and roles, through the door, as root with our client certificate. One writer per cluster: calls are serial."""
+
+    async def version(self, door: DoorAddress, *, password: str) -> str: ...
+
+    async def login_works(self, door: DoorAddress, *, user: str, password: str) -> bool:
+        """True when the server accepts the password, False when it refuses it; Unavailable when it cannot be asked."""
+        ...
+
+    async def change_password(self, door: DoorAddress, *, user: str, old: str, new: str) -> None: ...
+
+    async def query_works(self, door: DoorAddress, *, password: str) -> str:
+        """Ask a real question (databases, collections, load state) and return what was seen, for evidence."""
+        ...
+
+    async def users(self, door: DoorAddress, *, password: str) -> Mapping[str, frozenset[str]]:
+        """User → roles."""
+        ...
+
+    async def roles(self, door: DoorAddress, *, password: str) -> Mapping[str, frozenset[Grant]]:
+        """Role → grants, `public` included, `admin` left out."""
+        ...
+
+    async def create_user(self, door: DoorAddress, *, password: str, user: str, user_password: str) -> None: ...
+
+    async def drop_user(self, door: DoorAddress, *, password: str, user: str) -> None: ...
+
+    async def set_user_password(self, door: DoorAddress, *, password: str, user: str, user_password: str) -> None:
+        """Reset by the superuser."""
+        ...
+
+    async def create_role(self, door: DoorAddress, *, password: str, role: str) -> None: ...
+
+    async def drop_role(self, door: DoorAddress, *, password: str, role: str) -> None: ...
+
+    async def grant(self, door: DoorAddress, *, password: str, role: str, grants: Sequence[Grant]) -> None: ...
+
+    async def revoke(self, door: DoorAddress, *, password: str, role: str, grants: Sequence[Grant]) -> None: ...
+
+    async def add_role(self, door: DoorAddress, *, password: str, user: str, role: str) -> None: ...
+
+    async def remove_role(self, door: DoorAddress, *, password: str, user: str, role: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """What a gateway's agent says is in force."""
+
+    pod: str
+    config: str
+    certificate: str
+    reloads: int
+    last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DoorFinding:
+    """What a probe of one door saw. `ok` per check; `evidence` in the words of the condition."""
+
+    address: str
+    certificate_sha256: str
+    certificate_not_after: datetime | None
+    checks: Mapping[str, bool]
+    evidence: Mapping[str, str]
+
+
+class DoorProbe(Protocol):
+    async def attest(self, door: DoorAddress) -> Attestation: ...
+
+    async def probe(self, door: DoorAddress, *, expected_certificate_sha256: str, outsider_expected: bool) -> DoorFinding:
+        """Knock as an outsider and as ourselves. Checks: certificate, tls11_refused, weak_cipher_refused, anonymous_refused,
+        wrong_credentials_refused, and (when `outsider_expected`: our address is not on the list) outsider_refused."""
+        ...
