@@ -1,0 +1,48 @@
+# Everything a user or an engineer types. `make help` prints it. Recipes are one line: the work is in tools/.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)
+RUNTIME ?= devcluster
+PYTEST_ARGS ?=
+PY := .venv/bin/python
+
+.PHONY: help setup demo up down status test unit layer lint format generate bench
+
+help: ## Print these lines
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make .venv from the lock file (every other target does this first)
+	@tools/bootstrap.sh
+
+demo: setup ## From nothing to a Ready ZillizCluster that a stock client searches (RUNTIME=kind uses Docker and kind)
+	@$(PY) -m tools.demo --runtime $(RUNTIME)
+
+up: setup ## Start the local cluster only (real Kubernetes, Milvus' neighbours, no operator)
+	@$(PY) -m tools.devcluster up
+
+down: setup ## Remove every process, mount, network namespace and file that `up` and `demo` made
+	@$(PY) -m tools.demo --runtime $(RUNTIME) --down
+
+status: setup ## What runs, and every cluster's state
+	@$(PY) -m tools.devcluster status
+
+test: setup ## Every layer of tests, on real parts (what CI runs)
+	@$(PY) -m tools.run_tests $(PYTEST_ARGS)
+
+unit: setup ## Unit tests only (seconds)
+	@$(PY) -m pytest tests/unit -q $(PYTEST_ARGS)
+
+layer: setup ## One layer: make layer L=apiserver
+	@$(PY) -m pytest tests/$(L) $(PYTEST_ARGS)
+
+lint: setup ## ruff, mypy --strict, import layers, generated files fresh
+	@$(PY) -m tools.lint
+
+format: setup ## Let ruff sort imports and format
+	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format --quiet .
+
+generate: setup ## CRDs, reference and security pages, manifests, from their sources
+	@$(PY) -m tools.generate
+
+bench: setup ## Measure, and write bench/RESULTS.md
+	@$(PY) -m bench.run

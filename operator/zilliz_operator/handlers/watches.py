@@ -1,0 +1,159 @@
+"""Which changes wake which object. Nothing here decides anything and nothing but Kopf's own finalizer and generation is written.
+
+Our kinds have one handler each for create, update and resume (one id: several would lose updates), and people's and our own
+children only have event handlers: a state-changing handler would make Kopf annotate them.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import kopf
+
+from zilliz_operator.api import names
+from zilliz_operator.api.kinds import KINDS
+from zilliz_operator.reconcile.queue import Key
+
+OWN_KINDS = ("ZillizCluster", "DataPlane", "Allowlist", "AccessPolicy")
+CHILD_KINDS = (
+    "Namespace",
+    "ResourceQuota",
+    "LimitRange",
+    "NetworkPolicy",
+    "ServiceAccount",
+    "Secret",
+    "ConfigMap",
+    "Service",
+    "PodDisruptionBudget",
+    "StatefulSet",
+    "Deployment",
+    "Pod",
+    "Issuer",
+    "Certificate",
+)
+"""Kinds of children, watched where they carry our label, so that a change by hand is repaired in seconds."""
+
+MANAGED_SELECTOR = "app.kubernetes.io/managed-by=zilliz-operator"
+
+Wake = Callable[[Key, float], None]
+Teardown = Callable[[Key], Any]
+
+
+class Roster:
+    """Keys of our objects seen alive, only ever used to decide whom to wake."""
+
+    def __init__(self) -> None:
+        self._uids: dict[str, Key] = {}
+
+    def saw(self, key: Key, *, uid: str) -> None:
+        self._uids[uid] = key
+
+    def lost(self, *, uid: str) -> None:
+        self._uids.pop(uid, None)
+
+    def by_uid(self, uid: str) -> Key | None:
+        return self._uids.get(uid)
+
+    def keys(self, kind: str, *, namespace: str | None = None) -> Iterable[Key]:
+        return [k for k in self._uids.values() if k.kind == kind and namespace in (None, k.namespace)]
+
+
+def _selector(kind: str) -> tuple[str, str, str]:
+    info = KINDS[kind]
+    group, _, version = info.api_version.rpartition("/")
+    return group, version, info.plural
+
+
+def _resource(kind: str) -> tuple[Any, ...]:
+    """A kind as Kopf's decorators take it: (group, version, plural), without the group for the core."""
+    group, version, plural = _selector(kind)
+    return (group, version, plural) if group else (version, plural)
+
+
+def wakes(kind: str, obj: Any, roster: Roster) -> list[Key]:
+    """Whom an event about one of our own kinds concerns, besides itself."""
+    namespace = obj["metadata"].get("namespace", "")
+    match kind:
+        case "Allowlist":
+            return list(roster.keys("ZillizCluster", namespace=namespace))
+        case "AccessPolicy":
+            organization = (obj.get("spec") or {}).get("level") == "Organization"
+            return list(roster.keys("ZillizCluster", namespace=None if organization else namespace))
+        case "DataPlane":
+            return list(roster.keys("ZillizCluster"))
+        case "ZillizCluster":
+            return [
+                *roster.keys("Allowlist", namespace=namespace),
+                *roster.keys("AccessPolicy", namespace=namespace),
+                *roster.keys("DataPlane"),
+            ]
+    return []
+
+
+def child_wakes(labels: Any, roster: Roster) -> list[Key]:
+    """Whom an event about a labelled child concerns."""
+    woken: list[Key] = []
+    for label in (names.CLUSTER_UID_LABEL, names.POLICY_UID_LABEL):
+        key = roster.by_uid(labels.get(label, ""))
+        if key is not None:
+            woken.append(key)
+            if key.kind == "AccessPolicy":
+                woken += roster.keys("ZillizCluster", namespace=key.namespace)
+    return woken
+
+
+def register(
+    registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, *, roster: Roster, wake: Wake, teardown: Teardown
+) -> None:
+    """Put every watch of the operator into `registry`."""
+    for kind in OWN_KINDS:
+        _watch_own(registry, kind, roster=roster, wake=wake)
+    for kind in ("ZillizCluster", "DataPlane"):
+        _hold_until_torn_down(registry, kind, teardown=teardown)
+    for kind in CHILD_KINDS:
+        resource = _resource(kind)
+        settings.watching.label_selectors[resource] = MANAGED_SELECTOR
+        _watch_children(registry, kind, roster=roster, wake=wake)
+
+
+def _watch_own(registry: kopf.OperatorRegistry, kind: str, *, roster: Roster, wake: Wake) -> None:
+    resource = _resource(kind)
+
+    async def reconcile(namespace: str | None, name: str, **_: Any) -> None:
+        wake(Key(kind, namespace or "", name), 0.0)
+
+    for decorator in (kopf.on.create, kopf.on.update, kopf.on.resume):
+        decorator(*resource, registry=registry, id="reconcile")(reconcile)
+
+    async def seen(event: Any, body: Any, uid: str, namespace: str | None, name: str, **_: Any) -> None:
+        key = Key(kind, namespace or "", name)
+        if event["type"] == "DELETED":
+            roster.lost(uid=uid)
+        else:
+            roster.saw(key, uid=uid)
+        wake(key, 0.0)
+        for other in wakes(kind, body, roster):
+            wake(other, 0.0)
+
+    kopf.on.event(*resource, registry=registry, id="seen")(seen)
+
+
+def _hold_until_torn_down(registry: kopf.OperatorRegistry, kind: str, *, teardown: Teardown) -> None:
+    """Never a PermanentError, a retry limit or a timeout here: each would drop the finalizer and leak what it guards."""
+
+    async def leave(namespace: str | None, name: str, retry: int, **_: Any) -> None:
+        try:
+            blocked = await teardown(Key(kind, namespace or "", name))
+        except Exception as error:
+            raise kopf.TemporaryError(str(error), delay=min(60, 2 ** min(retry, 6))) from error
+        if blocked:
+            raise kopf.TemporaryError(blocked, delay=min(15, 1 + retry))
+
+    kopf.on.delete(*_resource(kind), registry=registry, id="teardown")(leave)
+
+
+def _watch_children(registry: kopf.OperatorRegistry, kind: str, *, roster: Roster, wake: Wake) -> None:
+    async def changed(labels: Any, **_: Any) -> None:
+        for key in child_wakes(labels, roster):
+            wake(key, 0.0)
+
+    kopf.on.event(*_resource(kind), registry=registry, id="changed")(changed)
