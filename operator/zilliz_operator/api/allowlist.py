@@ -1,0 +1,73 @@
+"""Allowlist: who may knock at the door. The union of all that select a cluster; none means nobody from outside."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import AwareDatetime, Field
+
+from zilliz_operator.api.base import Column, Model, Resource, ResourceStatus, Status, ready_columns
+from zilliz_operator.api.fields import CidrText, ClusterSelection, Labels, Name
+from zilliz_operator.api.rules import FORBIDDEN, Rule
+
+
+class Entry(Model):
+    """One address block."""
+
+    cidr: CidrText
+    """IPv4 or IPv6 block without host bits, as 203.0.113.0/24; one address is 203.0.113.7/32."""
+    comment: Annotated[str, Field(max_length=256)] = ""
+    """Whose it is, for the next person."""
+    expires_at: AwareDatetime | None = None
+    """From then on it admits nobody. Absent: never."""
+
+
+class Workload(Model):
+    """Pods on the data plane itself."""
+
+    namespace: Name
+    """Their namespace."""
+    pod_labels: Labels
+    """Labels that they carry, all of them."""
+
+
+class AllowlistSpec(Model):
+    """Who may knock at which clusters."""
+
+    clusters: ClusterSelection | None = None
+    """Clusters of this project. Absent: every one."""
+    entries: Annotated[tuple[Entry, ...], Field(max_length=500)] = ()
+    """Address blocks outside of the data plane."""
+    workloads: Annotated[tuple[Workload, ...], Field(max_length=50)] = ()
+    """Clients on the data plane itself. Changes reach the network policies and reload the gateways; nothing restarts."""
+    allow_anywhere: bool = False
+    """Permits entries that admit the whole internet."""
+
+
+class ClusterResult(Status):
+    """How it stands on one cluster."""
+
+    name: str = ""
+    """Name of the ZillizCluster."""
+    state: str = ""
+    """Applied, Pending or Failed."""
+    message: str = ""
+    """More about it."""
+
+
+class AllowlistStatus(ResourceStatus):
+    """What is in force."""
+
+    clusters: tuple[ClusterResult, ...] = ()
+    """How it stands on each selected cluster."""
+    active_entries: int | None = None
+    """Entries that admit now."""
+    expired_entries: int | None = None
+    """Entries that have expired."""
+
+
+class Allowlist(Resource):
+    """Who may knock at the door: address blocks, and workloads on the data plane."""
+
+    KIND = "Allowlist"
+
+    spec: AllowlistSpec = AllowlistSpec()
+    status: AllowlistStatus = AllowlistStatus()

@@ -1,0 +1,248 @@
+"""ZillizCluster: one Milvus cluster, in a project, on a data plane."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AwareDatetime, Field
+
+from zilliz_operator.api.base import Column, Model, Resource, ResourceStatus, Status, ready_columns
+from zilliz_operator.api.fields import Arn, HostName, Hours, LongName, Name, SecretName, Size, VersionText
+from zilliz_operator.api.rules import FORBIDDEN, REQUIRED, Rule, immutable
+
+
+class Mode(StrEnum):
+    STANDALONE = "Standalone"
+    DISTRIBUTED = "Distributed"
+
+
+class CuType(StrEnum):
+    PERFORMANCE_OPTIMIZED = "PerformanceOptimized"
+    CAPACITY_OPTIMIZED = "CapacityOptimized"
+    TIERED_STORAGE = "TieredStorage"
+
+
+class PowerState(StrEnum):
+    RUNNING = "Running"
+    SUSPENDED = "Suspended"
+
+
+class Exposure(StrEnum):
+    INTERNAL = "Internal"
+    LOAD_BALANCER = "LoadBalancer"
+    PRIVATE_LINK = "PrivateLink"
+
+
+class ClientAuth(StrEnum):
+    NONE = "None"
+    REQUIRED = "Required"
+
+
+class Lock(StrEnum):
+    NONE = "None"
+    GOVERNANCE = "Governance"
+    COMPLIANCE = "Compliance"
+
+
+class Weekday(StrEnum):
+    MONDAY = "Monday"
+    TUESDAY = "Tuesday"
+    WEDNESDAY = "Wednesday"
+    THURSDAY = "Thursday"
+    FRIDAY = "Friday"
+    SATURDAY = "Saturday"
+    SUNDAY = "Sunday"
+
+
+class ClusterSize(Model):
+    """Compute of the cluster. One CU is 1 vCPU and 4 GiB of memory for Milvus."""
+
+    cu_type: CuType = CuType.PERFORMANCE_OPTIMIZED
+    """What a CU is good at. PerformanceOptimized: about 1.5 million 768-dim vectors a CU at about 10 ms; CapacityOptimized: about
+    5 million at 50 to 100 ms; TieredStorage: about 20 million, needs cuSize 8 or more. Changing it restarts Milvus."""
+    cu_size: Annotated[int, Field(ge=1, le=256)] = 1
+    """Compute units, 1 to 256. Changing it restarts Milvus."""
+    replicas: Annotated[int, Field(ge=1, le=10)] = 1
+    """Copies of the loaded data, 1 to 10, for throughput and availability. More than one needs mode Distributed and cuSize 8 or more."""
+
+
+class PrivateLink(Model):
+    """Who may connect through a private endpoint."""
+
+    allowed_principals: Annotated[tuple[Arn, ...], Field(min_length=1, max_length=50)]
+    """AWS principals that may create an endpoint, as arn:aws:iam::111122223333:root."""
+    acceptance_required: bool = True
+    """Whether each endpoint must be accepted by hand."""
+
+
+class Tls(Model):
+    """The door's TLS. Changes reload the gateway and cut no connection."""
+
+    min_version: Literal["1.2", "1.3"] = "1.2"
+    """Lowest TLS version that clients may speak: "1.2" or "1.3" (quote it: YAML reads 1.2 as a number)."""
+    client_auth: ClientAuth = ClientAuth.NONE
+    """Required: clients must show a certificate that clientCASecretRef's CA signed (mutual TLS)."""
+    client_ca_secret_ref: SecretName | None = None
+    """Secret of this project whose key ca.crt holds the CA (or CAs) of the clients' certificates. Needed by clientAuth Required."""
+    dns_names: Annotated[tuple[HostName, ...], Field(max_length=20)] = ()
+    """More names for the certificate, besides the endpoint's own. The issuer must be able to prove them."""
+    duration: Hours = "2160h"
+    """Validity of the door's certificate, in whole hours."""
+    renew_before: Hours = "720h"
+    """How long before its end the certificate is renewed, in whole hours. Must be shorter than duration."""
+
+
+class Storage(Model):
+    """Where the data lives."""
+
+    kms_key_arn: Annotated[str, Field(min_length=20, max_length=512, pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[-a-zA-Z0-9]+$")] | None = None
+    """AWS KMS key that encrypts the buckets, arn:aws:kms:REGION:ACCOUNT:key/ID. Absent: the store's own AES-256 keys. Immutable."""
+    noncurrent_version_days: Annotated[int, Field(ge=1, le=365)] = 30
+    """Days that overwritten and deleted object versions are kept, 1 to 365."""
+    volume_size: Size = "10Gi"
+    """Size of Milvus' volume (write-ahead log, cache). It may grow, never shrink."""
+
+
+class Audit(Model):
+    """The audit trail of the cluster."""
+
+    retention_days: Annotated[int, Field(ge=1, le=3650)] = 365
+    """Days that audit objects are kept, 1 to 3650."""
+    lock: Lock = Lock.GOVERNANCE
+    """Object lock of the audit bucket. Governance: only a special right can remove lines early. Compliance: nobody can, and it can never be
+    taken back. None: no lock."""
+    flush_seconds: Annotated[int, Field(ge=5, le=3600)] = 60
+    """At latest after so many seconds a line is in the bucket, 5 to 3600."""
+
+
+class MaintenanceWindow(Model):
+    """When changes that restart Milvus on our own account (not those that you make to the spec) may happen."""
+
+    days: Annotated[tuple[Weekday, ...], Field(min_length=1, max_length=7)]
+    """Days of the week."""
+    start: Annotated[str, Field(min_length=5, max_length=5, pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    """Start of the window, HH:MM in timeZone."""
+    hours: Annotated[int, Field(ge=1, le=24)] = 4
+    """Length of the window in hours, 1 to 24."""
+    time_zone: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9+_-]*(/[A-Za-z0-9+_-]+)*$")] = "Etc/UTC"
+    """IANA time zone name."""
+
+
+class RestoreFrom(Model):
+    """What to start from instead of an empty cluster. Exactly one."""
+
+    backup: LongName | None = None
+    """Name of a Backup in this project."""
+    recycled_cluster: LongName | None = None
+    """Name of a RecycledCluster in this project."""
+
+
+class ZillizClusterSpec(Model):
+    """What the cluster should be."""
+
+    data_plane: Name = "default"
+    """Name of the DataPlane that it runs on. Immutable."""
+    version: VersionText | None = None
+    """Milvus version out of the DataPlane's catalogue. Absent: the catalogue's default at birth, kept in status.version. Raising it restarts
+    Milvus; lowering it is refused."""
+    mode: Mode = Mode.STANDALONE
+    """Standalone: one Milvus process. Distributed: one process a role, needs engine MilvusOperator. Immutable."""
+    size: ClusterSize = ClusterSize()
+    """Compute of the cluster."""
+    power_state: PowerState = PowerState.RUNNING
+    """Suspended stops all pods; data, credentials and endpoint name are kept."""
+    exposure: Exposure = Exposure.INTERNAL
+    """How clients reach the door. Internal: within the data plane. LoadBalancer: by an address that sees the clients' true addresses.
+    PrivateLink: from VPCs of the principals in privateLink."""
+    private_link: PrivateLink | None = None
+    """Needed by, and only allowed with, exposure PrivateLink."""
+    tls: Tls = Tls()
+    """The door's TLS."""
+    storage: Storage = Storage()
+    """Where the data lives."""
+    audit: Audit = Audit()
+    """The audit trail of the cluster."""
+    deletion_protection: bool = True
+    """While true, deleting this object is refused. Set it to false first, then delete."""
+    recycle_retention_days: Annotated[int, Field(ge=1, le=365)] = 30
+    """Days that a deleted cluster can be brought back, 1 to 365. After that its buckets are purged."""
+    maintenance_window: MaintenanceWindow | None = None
+    """When we may restart Milvus on our own account. Absent: at any time."""
+    restore_from: RestoreFrom | None = None
+    """Start from a backup or a recycled cluster instead of empty. Immutable."""
+
+
+class AllowlistSummary(Status):
+    """Who may knock, over all allowlists."""
+
+    cidrs: int = 0
+    """Address blocks admitted now."""
+    workloads: int = 0
+    """Workloads of the data plane admitted now."""
+    allowlists: int = 0
+    """Allowlist objects that select this cluster."""
+    anywhere: bool = False
+    """Whether some allowlist admits every address."""
+
+
+class CertificateSummary(Status):
+    """The door's certificate as served."""
+
+    sha256: str = ""
+    """SHA-256 of the served leaf, hexadecimal."""
+    not_after: AwareDatetime | None = None
+    """Its end."""
+
+
+class GatewaySummary(Status):
+    """The door's pods."""
+
+    replicas: int = 0
+    """Gateways wanted."""
+    in_force: int = 0
+    """Gateways that run the newest configuration."""
+    config: str = ""
+    """SHA-256 of that configuration, its first 12 digits."""
+
+
+class ZillizClusterStatus(ResourceStatus):
+    """What the cluster is."""
+
+    cluster_id: str | None = None
+    """Stable id; names of everything that belongs to the cluster derive from it."""
+    namespace: str | None = None
+    """Its dedicated namespace on the data plane."""
+    data_plane: str | None = None
+    """The DataPlane it was born on."""
+    version: str | None = None
+    """Milvus version that runs, or is being brought up."""
+    endpoint: str | None = None
+    """host:port of the door, by TLS."""
+    address: str | None = None
+    """Address of the load balancer, where there is one."""
+    bucket: str | None = None
+    """Its dedicated data bucket."""
+    audit_bucket: str | None = None
+    """Its dedicated audit bucket."""
+    backup_bucket: str | None = None
+    """Its dedicated backup bucket."""
+    connection_secret: str | None = None
+    """Secret of this project that tells applications how to connect."""
+    size: str | None = None
+    """Effective size, for instance "1 CU × 1"."""
+    allowlist: AllowlistSummary | None = None
+    """Who may knock, over all allowlists."""
+    certificate: CertificateSummary | None = None
+    """The door's certificate as served."""
+    gateway: GatewaySummary | None = None
+    """The door's pods."""
+    restarted_at: str | None = None
+    """Last value of the annotation byoc.zilliz.com/restarted-at that was acted on."""
+
+
+class ZillizCluster(Resource):
+    """One Milvus cluster in your own cloud account: alone in its namespace, on its own bucket, behind its own door."""
+
+    KIND = "ZillizCluster"
+
+    spec: ZillizClusterSpec = ZillizClusterSpec()
+    status: ZillizClusterStatus = ZillizClusterStatus()
