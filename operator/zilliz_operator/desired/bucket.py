@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from zilliz_operator.api.dataplane import Provider
+
 from .context import MILVUS, ClusterContext
-from .store import AWS, account, bucket_name, partition, role_arn, tags
+from .store import account, bucket_name, partition, role_arn, tags
 
 ABORT_MULTIPART_DAYS = 7
 
@@ -176,7 +178,7 @@ def _denials(ctx: ClusterContext, name: str) -> tuple[Denial, ...]:
         resources=everything,
         condition=(("Bool", "aws:SecureTransport", ("false",)),),
     )
-    if ctx.data_plane.object_storage.provider != AWS:
+    if ctx.data_plane.object_storage.provider is not Provider.AWS:
         return (plain_http,)  # other stores take more conditions without judging them: not claimed, so not written
     old_tls = Denial(
         sid="DenyTlsBelow12",

@@ -1,8 +1,8 @@
 """Everything the builders of one cluster need to know, gathered once and frozen.
 
 A builder takes a `ClusterContext` and at most a few observed facts. The context holds the *effective* version and image
-(chosen by `policy.versions`) and nothing of the operator's own version: a pod template must not change when the operator
-is upgraded.
+(chosen by `policy.versions`) and nothing of the operator's own version: a pod template must not change when the
+operator is upgraded.
 """
 
 from dataclasses import dataclass

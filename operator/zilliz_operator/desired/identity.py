@@ -1,16 +1,18 @@
 """Who a cluster is: its ServiceAccounts in Kubernetes, and the one identity that may touch its bucket.
 
-Where the store knows roles (AWS with IRSA) the identity is a role that exactly one ServiceAccount may assume; elsewhere it is a
-user with a key pair. Both carry the same policy: this bucket, these actions, nothing else.
+Where the store knows roles (AWS with IRSA) the identity is a role that exactly one ServiceAccount may assume; elsewhere
+it is a user with a key pair. Both carry the same policy: this bucket, these actions, nothing else.
 """
 
 import json
 from dataclasses import dataclass
 from typing import Any
 
+from zilliz_operator.api.dataplane import IdentityMode
+
 from .context import BACKUP, GATEWAY, MILVUS, ClusterContext
 from .manifest import Manifest, manifest
-from .store import IRSA, bucket_name, partition, role_arn, role_name, tags
+from .store import bucket_name, partition, role_arn, role_name, tags
 
 ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
 
@@ -67,12 +69,13 @@ class Trust:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreIdentity:
-    """One identity on the store. `kind` IRSA: a role named `name` with `trust`; AccessKeys: a user named `name` with a key pair.
+    """One identity on the store. Kind IRSA: a role named `name` with `trust`; AccessKeys: a user `name` with a key pair.
 
-    The policy is a *managed* one (some stores refuse part of these actions inline) named `policy_name`, attached to it alone.
+    The policy is a *managed* one (some stores refuse part of these actions inline) named `policy_name`, attached to it
+    alone.
     """
 
-    kind: str
+    kind: IdentityMode
     name: str
     policy_name: str
     bucket: str
@@ -94,7 +97,7 @@ def milvus_identity(ctx: ClusterContext) -> StoreIdentity:
     storage = ctx.data_plane.object_storage
     bucket = bucket_name(ctx, "data")
     name = role_name(ctx, MILVUS)
-    irsa = storage.identity == IRSA
+    irsa = storage.identity is IdentityMode.IRSA
     return StoreIdentity(
         kind=storage.identity,
         name=name,
@@ -125,7 +128,7 @@ def service_accounts(ctx: ClusterContext) -> list[Manifest]:
 
 
 def _service_account(ctx: ClusterContext, component: str) -> Manifest:
-    irsa = ctx.data_plane.object_storage.identity == IRSA and component == MILVUS
+    irsa = ctx.data_plane.object_storage.identity is IdentityMode.IRSA and component == MILVUS
     return manifest(
         "ServiceAccount",
         name=component,

@@ -33,7 +33,7 @@ def manifest(
 
 
 def secret_data(values: Mapping[str, str]) -> dict[str, str]:
-    """Values as a Secret's `data` holds them. (`stringData` is write-only: a live object could never be compared with it.)"""
+    """Values as a Secret's `data` holds them. (`stringData` is write-only: nothing live could be compared with it.)"""
     return {key: base64.b64encode(value.encode()).decode() for key, value in sorted(values.items())}
 
 

@@ -4,9 +4,6 @@ from zilliz_operator.api import names
 
 from .context import ClusterContext
 
-AWS = "AWS"
-IRSA = "IRSA"
-
 
 def bucket_name(ctx: ClusterContext, purpose: str) -> str:
     """The bucket's name for `purpose` data, audit or backup."""
