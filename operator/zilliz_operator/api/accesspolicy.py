@@ -1,13 +1,15 @@
 """AccessPolicy: who may do what behind the door."""
 
+import re
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, Final
 
 from pydantic import AwareDatetime, Field
 
-from zilliz_operator.api.allowlist import ClusterResult
-from zilliz_operator.api.base import Column, Model, Resource, ResourceStatus, Status, ready_columns
-from zilliz_operator.api.fields import ClusterSelection, LongName, Name
+from zilliz_operator.api.allowlist import ClusterResults
+from zilliz_operator.api.base import LIST_SET, Column, Model, Resource, ResourceStatus, Status, list_map, ready_columns
+from zilliz_operator.api.fields import ClusterSelection, LongName, Name, selection_rules
+from zilliz_operator.api.privileges import LEVEL, PrivilegeLevel, at
 from zilliz_operator.api.rules import DUPLICATE, FORBIDDEN, REQUIRED, Rule
 
 
@@ -57,7 +59,10 @@ class PolicyGrant(Model):
     """Database, or * for all."""
     collection: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^(\*|[A-Za-z_][A-Za-z0-9_]*)$")] = "*"
     """Collection, or * for all."""
-    privileges: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=64)], ...], Field(min_length=1, max_length=64)]
+    privileges: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=64)], ...],
+        Field(min_length=1, max_length=64, json_schema_extra=LIST_SET),
+    ]
     """Privileges or privilege groups of Milvus."""
 
 
@@ -65,7 +70,8 @@ class AccessPolicySpec(Model):
     """Who may do what, where."""
 
     level: Level
-    """Organization (only in the operator's namespace), Project (every cluster of this namespace) or Cluster (those in clusters)."""
+    """Organization (only in the operator's namespace), Project (every cluster of this namespace) or Cluster (those in
+    clusters)."""
     clusters: ClusterSelection | None = None
     """Level Cluster: which clusters of this project."""
     subjects: Annotated[tuple[Subject, ...], Field(min_length=1, max_length=100)]
@@ -74,7 +80,7 @@ class AccessPolicySpec(Model):
     """A predefined role. Either role or grants."""
     grants: Annotated[tuple[PolicyGrant, ...], Field(max_length=64)] = ()
     """Privileges of your own choice. Either role or grants."""
-    require_mfa: bool = Field(default=False)
+    require_mfa: bool = False
     """Group and User: only with a second factor."""
     expires_at: AwareDatetime | None = None
     """From then on the policy grants nothing. Absent: never."""
@@ -100,16 +106,219 @@ class SubjectResult(Status):
 class AccessPolicyStatus(ResourceStatus):
     """What is in force."""
 
-    clusters: tuple[ClusterResult, ...] = ()
+    clusters: ClusterResults = ()
     """How it stands on each selected cluster."""
-    subjects: tuple[SubjectResult, ...] = ()
+    subjects: Annotated[tuple[SubjectResult, ...], Field(json_schema_extra=list_map("kind", "name"))] = ()
     """How it stands with each subject."""
+
+
+_USER_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+_KEY_NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_RESERVED_USERS: Final = ("root", "db_admin")
+_GENERATED: Final = (SubjectKind.CLUSTER_USER, SubjectKind.API_KEY)
+_PEOPLE: Final = (SubjectKind.GROUP, SubjectKind.USER)
+
+
+def _identities(spec: AccessPolicySpec) -> list[tuple[object, ...]]:
+    return [(subject.kind, subject.namespace or "", subject.name) for subject in spec.subjects]
+
+
+def _secrets(spec: AccessPolicySpec) -> list[str]:
+    return [subject.secret_name for subject in spec.subjects if subject.secret_name]
+
+
+def _cluster_grant_fits(grant: PolicyGrant) -> bool:
+    everything = grant.collection == "*" and grant.database == "*"
+    return everything or not any(LEVEL.get(privilege) is PrivilegeLevel.CLUSTER for privilege in grant.privileges)
+
+
+def _cel_list(names: tuple[str, ...]) -> str:
+    return "[" + ", ".join(f"'{name}'" for name in names) + "]"
+
+
+_ALL_COLLECTIONS: Final = "(!has(self.collection) || self.collection == '*')"
+
+_LEVEL_RULES: Final = (
+    Rule(
+        "spec",
+        "self.level != 'Cluster' || has(self.clusters)",
+        "level Cluster needs clusters: name them, or use level Project for every cluster of this project",
+        reason=REQUIRED,
+        check=lambda spec: spec.level is not Level.CLUSTER or spec.clusters is not None,
+        field_path=".clusters",
+    ),
+    Rule(
+        "spec",
+        "self.level == 'Cluster' || !has(self.clusters)",
+        "clusters is for level Cluster only: set level to Cluster, or remove clusters",
+        reason=FORBIDDEN,
+        check=lambda spec: spec.level is Level.CLUSTER or spec.clusters is None,
+        field_path=".clusters",
+    ),
+    Rule(
+        "spec",
+        "!has(self.role) || self.role != 'OrganizationOwner' || self.level == 'Organization'",
+        "role OrganizationOwner needs level Organization: use ProjectAdmin or a Data role here",
+        reason=FORBIDDEN,
+        check=lambda spec: spec.role is not Role.ORGANIZATION_OWNER or spec.level is Level.ORGANIZATION,
+        field_path=".role",
+    ),
+    Rule(
+        "spec",
+        "!has(self.role) || self.role != 'ProjectAdmin' || self.level != 'Cluster'",
+        "role ProjectAdmin needs level Project or Organization: use DataAdmin for single clusters",
+        reason=FORBIDDEN,
+        check=lambda spec: spec.role is not Role.PROJECT_ADMIN or spec.level is not Level.CLUSTER,
+        field_path=".role",
+    ),
+    Rule(
+        "spec",
+        "has(self.role) != (has(self.grants) && size(self.grants) > 0)",
+        "needs exactly one of role and grants",
+        check=lambda spec: (spec.role is not None) != bool(spec.grants),
+    ),
+    *selection_rules("spec.clusters"),
+)
+
+_SUBJECT_RULES: Final = (
+    Rule(
+        "spec.subjects[]",
+        "(self.kind == 'ServiceAccount') == has(self.__namespace__)",
+        "namespace is needed by kind ServiceAccount, and by no other: set it there, remove it elsewhere",
+        check=lambda subject: (subject.kind is SubjectKind.SERVICE_ACCOUNT) == (subject.namespace is not None),
+        field_path=".namespace",
+    ),
+    Rule(
+        "spec.subjects[]",
+        "(self.kind in ['ClusterUser', 'ApiKey']) == has(self.secretName)",
+        "secretName is needed by kinds ClusterUser and ApiKey, and by no other: name a Secret that receives the "
+        "credential, or remove it",
+        check=lambda subject: (subject.kind in _GENERATED) == (subject.secret_name is not None),
+        field_path=".secretName",
+    ),
+    Rule(
+        "spec.subjects[]",
+        "!has(self.rotateAfterDays) || self.kind == 'ClusterUser'",
+        "rotateAfterDays is for kind ClusterUser only: remove it (an ApiKey has expiresAt)",
+        reason=FORBIDDEN,
+        check=lambda subject: subject.rotate_after_days is None or subject.kind is SubjectKind.CLUSTER_USER,
+        field_path=".rotateAfterDays",
+    ),
+    Rule(
+        "spec.subjects[]",
+        "!has(self.expiresAt) || self.kind == 'ApiKey'",
+        "expiresAt of a subject is for kind ApiKey only: use spec.expiresAt for the whole policy",
+        reason=FORBIDDEN,
+        check=lambda subject: subject.expires_at is None or subject.kind is SubjectKind.API_KEY,
+        field_path=".expiresAt",
+    ),
+    Rule(
+        "spec.subjects[]",
+        "self.kind != 'ClusterUser' || self.name.matches('^[A-Za-z][A-Za-z0-9_]{0,31}$')",
+        "a ClusterUser's name begins with a letter and has letters, digits and underscores, 32 in all: choose such "
+        "a name",
+        check=lambda subject: subject.kind is not SubjectKind.CLUSTER_USER or bool(_USER_NAME.fullmatch(subject.name)),
+        field_path=".name",
+    ),
+    Rule(
+        "spec.subjects[]",
+        "self.kind != 'ClusterUser' || !(self.name in ['root', 'db_admin'] || self.name.startsWith('zt_'))",
+        "root, db_admin and names that begin with zt_ are the operator's own: choose another name",
+        reason=FORBIDDEN,
+        check=lambda subject: (
+            subject.kind is not SubjectKind.CLUSTER_USER
+            or not (subject.name in _RESERVED_USERS or subject.name.startswith("zt_"))
+        ),
+        field_path=".name",
+    ),
+    Rule(
+        "spec.subjects[]",
+        "self.kind != 'ApiKey' || self.name.matches('^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')",
+        "an ApiKey's name has letters, digits, dots, dashes and underscores, 63 in all: choose such a name",
+        check=lambda subject: subject.kind is not SubjectKind.API_KEY or bool(_KEY_NAME.fullmatch(subject.name)),
+        field_path=".name",
+    ),
+    Rule(
+        "spec.subjects[]",
+        "!self.name.matches('[[:cntrl:]]')",
+        "name has control characters: remove them",
+        check=lambda subject: not any(ord(each) < 32 or ord(each) == 127 for each in subject.name),
+        field_path=".name",
+    ),
+    Rule(
+        "spec",
+        "self.subjects.all(a, self.subjects.exists_one(b, a.kind == b.kind && a.name == b.name && "
+        "(has(a.__namespace__) ? a.__namespace__ : '') == (has(b.__namespace__) ? b.__namespace__ : '')))",
+        "a subject is listed twice: remove one of them",
+        reason=DUPLICATE,
+        check=lambda spec: len(set(_identities(spec))) == len(spec.subjects),
+        field_path=".subjects",
+    ),
+    Rule(
+        "spec",
+        "self.subjects.all(a, !has(a.secretName) || "
+        "self.subjects.exists_one(b, has(b.secretName) && a.secretName == b.secretName))",
+        "two subjects share one secretName: give each its own Secret",
+        reason=DUPLICATE,
+        check=lambda spec: len(set(_secrets(spec))) == len(_secrets(spec)),
+        field_path=".subjects",
+    ),
+    Rule(
+        "spec",
+        "self.level != 'Organization' || self.subjects.all(s, !(s.kind in ['ClusterUser', 'ApiKey']))",
+        "keys and Milvus users belong to a project: use level Project or Cluster in the project's namespace",
+        reason=FORBIDDEN,
+        check=lambda spec: spec.level is not Level.ORGANIZATION or not any(s.kind in _GENERATED for s in spec.subjects),
+        field_path=".subjects",
+    ),
+    Rule(
+        "spec",
+        "!has(self.requireMFA) || !self.requireMFA || self.subjects.all(s, s.kind in ['Group', 'User'])",
+        "requireMFA is for kinds Group and User: keys, passwords and service accounts have no second factor; "
+        "put them into a policy without it",
+        check=lambda spec: not spec.require_mfa or all(subject.kind in _PEOPLE for subject in spec.subjects),
+        field_path=".requireMFA",
+    ),
+)
+
+_GRANT_RULES: Final = (
+    Rule(
+        "spec.grants[].privileges[]",
+        f"self in {_cel_list(tuple(LEVEL))}",
+        "is not a privilege or privilege group of Milvus: see docs/reference/accesspolicy.md for the list",
+        check=lambda privilege: privilege in LEVEL,
+    ),
+    Rule(
+        "spec.grants[]",
+        f"{_ALL_COLLECTIONS} || !self.privileges.exists(p, p in {_cel_list(at(PrivilegeLevel.DATABASE))})",
+        "a database privilege needs collection '*': remove collection, or give it a grant of its own",
+        check=lambda grant: (
+            grant.collection == "*"
+            or not any(LEVEL.get(privilege) is PrivilegeLevel.DATABASE for privilege in grant.privileges)
+        ),
+        field_path=".collection",
+    ),
+    Rule(
+        "spec.grants[]",
+        f"({_ALL_COLLECTIONS} && has(self.database) && self.database == '*') || "
+        f"!self.privileges.exists(p, p in {_cel_list(at(PrivilegeLevel.CLUSTER))})",
+        "a cluster privilege needs database '*' and collection '*': give it a grant of its own",
+        check=_cluster_grant_fits,
+        field_path=".database",
+    ),
+)
 
 
 class AccessPolicy(Resource):
     """Who may do what behind the door: a predefined role or grants, for subjects, at one level."""
 
     KIND = "AccessPolicy"
+    RULES = (*_LEVEL_RULES, *_SUBJECT_RULES, *_GRANT_RULES)
+    COLUMNS = ready_columns(
+        Column("Level", ".spec.level"),
+        Column("Role", ".spec.role", description="Empty for grants of your own choice."),
+        Column("Expires", ".spec.expiresAt", priority=1),
+    )
 
     spec: AccessPolicySpec
     status: AccessPolicyStatus = AccessPolicyStatus()

@@ -1,11 +1,12 @@
 """Allowlist: who may knock at the door. The union of all that select a cluster; none means nobody from outside."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from zilliz_operator.api.base import Column, Model, Resource, ResourceStatus, Status, ready_columns
-from zilliz_operator.api.fields import CidrText, ClusterSelection, Labels, Name
+from zilliz_operator.api.base import Column, Model, Resource, ResourceStatus, Status, list_map, ready_columns
+from zilliz_operator.api.cidrs import cidr_rules, is_anywhere
+from zilliz_operator.api.fields import CidrText, ClusterSelection, Labels, Name, selection_rules
 from zilliz_operator.api.rules import FORBIDDEN, Rule
 
 
@@ -34,10 +35,11 @@ class AllowlistSpec(Model):
 
     clusters: ClusterSelection | None = None
     """Clusters of this project. Absent: every one."""
-    entries: Annotated[tuple[Entry, ...], Field(max_length=500)] = ()
+    entries: Annotated[tuple[Entry, ...], Field(max_length=500, json_schema_extra=list_map("cidr"))] = ()
     """Address blocks outside of the data plane."""
     workloads: Annotated[tuple[Workload, ...], Field(max_length=50)] = ()
-    """Clients on the data plane itself. Changes reach the network policies and reload the gateways; nothing restarts."""
+    """Clients on the data plane itself. Changes reach the network policies and reload the gateways; nothing
+    restarts."""
     allow_anywhere: bool = False
     """Permits entries that admit the whole internet."""
 
@@ -53,10 +55,13 @@ class ClusterResult(Status):
     """More about it."""
 
 
+ClusterResults = Annotated[tuple[ClusterResult, ...], Field(json_schema_extra=list_map("name"))]
+
+
 class AllowlistStatus(ResourceStatus):
     """What is in force."""
 
-    clusters: tuple[ClusterResult, ...] = ()
+    clusters: ClusterResults = ()
     """How it stands on each selected cluster."""
     active_entries: int | None = None
     """Entries that admit now."""
@@ -68,6 +73,32 @@ class Allowlist(Resource):
     """Who may knock at the door: address blocks, and workloads on the data plane."""
 
     KIND = "Allowlist"
+    RULES = (
+        *selection_rules("spec.clusters"),
+        *cidr_rules("spec.entries[].cidr"),
+        Rule(
+            "spec",
+            "self.allowAnywhere || !has(self.entries) || self.entries.all(e, !isCIDR(e.cidr) || "
+            "cidr(e.cidr).prefixLength() >= (cidr(e.cidr).ip().family() == 4 ? 8 : 7))",
+            "an entry admits the internet at large (0.0.0.0/0, ::/0, or a block nearly as big): list the clients' "
+            "own networks, "
+            "or set allowAnywhere to true if you mean it",
+            reason=FORBIDDEN,
+            check=lambda spec: spec.allow_anywhere or not any(is_anywhere(entry.cidr) for entry in spec.entries),
+            field_path=".entries",
+        ),
+        Rule(
+            "spec.workloads[].podLabels",
+            "size(self) > 0",
+            "is empty and would admit every pod of that namespace: name at least one label",
+            check=lambda labels: len(labels) > 0,
+        ),
+    )
+    COLUMNS = ready_columns(
+        Column("Active", ".status.activeEntries", type="integer", description="Entries that admit now."),
+        Column("Expired", ".status.expiredEntries", type="integer"),
+        Column("Anywhere", ".spec.allowAnywhere", type="boolean", priority=1),
+    )
 
     spec: AllowlistSpec = AllowlistSpec()
     status: AllowlistStatus = AllowlistStatus()

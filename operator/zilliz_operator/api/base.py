@@ -1,8 +1,9 @@
-"""What all custom resources share: frozen models in camelCase, metadata, and `parse` with errors that name the field."""
+"""What all custom resources share: frozen models in camelCase, metadata, and `parse` with errors that name the
+field."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -19,6 +20,15 @@ def camel(name: str) -> str:
     """`pod_cidrs` → `podCIDRs`: Kubernetes writes acronyms in capitals, but not at the start."""
     first, *rest = name.rstrip("_").split("_")
     return first + "".join(_UPPER.get(word, word.capitalize()) for word in rest)
+
+
+LIST_SET: Final[dict[str, Any]] = {"x-kubernetes-list-type": "set"}
+"""A list of scalars without duplicates, merged by value."""
+
+
+def list_map(*keys: str) -> dict[str, Any]:
+    """A list of objects with unique keys, merged by them."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
 class Model(BaseModel):
@@ -55,7 +65,7 @@ def _condition(value: Any) -> Any:
 
 
 ConditionField = Annotated[Condition, BeforeValidator(_condition)]
-Conditions = Annotated[tuple[ConditionField, ...], Field(max_length=32)]
+Conditions = Annotated[tuple[ConditionField, ...], Field(max_length=32, json_schema_extra=list_map("type"))]
 
 
 class ResourceStatus(Status):

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, S105 - a table of words reads best with a row a line, and no reason is a password
 """The words of every status: condition types and reasons, each with what it means and what to do.
 
 Data, free of pydantic. `docs/reference/conditions.md` is generated from it, and `Condition` is the one shape of a condition.

@@ -1,17 +1,17 @@
 """DataPlane: where clusters run. One Kubernetes cluster, one region, one object store, one certificate issuer."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, Final
 
 from pydantic import Field
 
-from zilliz_operator.api.base import Column, Model, Resource, ResourceStatus, ready_columns
+from zilliz_operator.api.base import LIST_SET, Column, Model, Resource, ResourceStatus, list_map, ready_columns
+from zilliz_operator.api.cidrs import cidr_rules
 from zilliz_operator.api.fields import (
     Arn,
     CidrText,
     HostName,
     Image,
-    Key,
     Labels,
     LongName,
     Name,
@@ -20,10 +20,11 @@ from zilliz_operator.api.fields import (
     SecretRef,
     Url,
     VersionText,
+    https_rule,
 )
 from zilliz_operator.api.rules import FORBIDDEN, REQUIRED, Rule, immutable
 
-Cidrs = Annotated[tuple[CidrText, ...], Field(max_length=64)]
+Cidrs = Annotated[tuple[CidrText, ...], Field(max_length=64, json_schema_extra=LIST_SET)]
 VpcId = Annotated[str, Field(min_length=5, max_length=64, pattern=r"^[a-z0-9-]+$")]
 
 
@@ -86,12 +87,13 @@ class ObjectStorage(Model):
     ca_secret_ref: SecretRef | None = None
     """Secret of the operator's namespace with the CA that signed the store's certificate. Absent: the public CAs."""
     credentials_secret_ref: SecretName | None = None
-    """Secret of the operator's namespace with keys accessKeyId and secretAccessKey of the store's administrator. Needed by S3Compatible;
-    for AWS absent means the operator's own role."""
+    """Secret of the operator's namespace with keys accessKeyId and secretAccessKey of the store's administrator.
+    Needed by S3Compatible; for AWS absent means the operator's own role."""
     bucket_prefix: Annotated[str, Field(max_length=39, pattern=r"^([a-z0-9][a-z0-9-]*)?$")] = ""
     """Start of every bucket's name: <prefix><cluster id>-data, -audit, -backup. At most 39 characters. Immutable."""
     identity: IdentityMode = IdentityMode.ACCESS_KEYS
-    """How pods prove who they are. IRSA: a role per cluster and service account. AccessKeys: a key pair per cluster, rotated."""
+    """How pods prove who they are. IRSA: a role per cluster and service account. AccessKeys: a key pair per cluster,
+    rotated."""
     oidc_provider_arn: Arn | None = None
     """OIDC provider of the Kubernetes cluster in IAM. Needed by IRSA."""
     permissions_boundary_arn: Arn | None = None
@@ -105,7 +107,7 @@ class Dns(Model):
 
     namespace: Name = "kube-system"
     """Namespace of the DNS pods."""
-    pod_labels: Labels = {"k8s-app": "kube-dns"}
+    pod_labels: Labels = Field(default={"k8s-app": "kube-dns"})
     """Labels of the DNS pods."""
 
 
@@ -162,7 +164,8 @@ class Certificates(Model):
     domain: HostName
     """Doors are named <cluster id>.<domain>."""
     ca_secret_ref: SecretRef | None = None
-    """Secret of the operator's namespace with the root that clients should trust, when the issuer puts no ca.crt into its Secrets."""
+    """Secret of the operator's namespace with the root that clients should trust, when the issuer puts no ca.crt into
+    its Secrets."""
 
 
 class Mfa(Model):
@@ -170,7 +173,9 @@ class Mfa(Model):
 
     claim: Annotated[str, Field(min_length=1, max_length=64)]
     """Claim of the token, usually amr."""
-    values: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=64)], ...], Field(min_length=1, max_length=16)]
+    values: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=64)], ...], Field(min_length=1, max_length=16)
+    ]
     """Values of which one must be there."""
 
 
@@ -188,7 +193,8 @@ class SsoIssuer(Model):
     groups_claim: Annotated[str, Field(min_length=1, max_length=64)] = "groups"
     """Claim that lists the groups."""
     mfa: Mfa | None = None
-    """How the issuer says that a second factor was used. Absent: policies with requireMFA admit nobody of this issuer."""
+    """How the issuer says that a second factor was used. Absent: policies with requireMFA admit nobody of this
+    issuer."""
 
 
 class DataPlaneSpec(Model):
@@ -202,7 +208,9 @@ class DataPlaneSpec(Model):
     """Absent: this Kubernetes cluster."""
     engine: Engine = Engine.BUILT_IN
     """Who runs Milvus. BuiltIn: we render one StatefulSet. MilvusOperator: we render a Milvus object. Immutable."""
-    versions: Annotated[tuple[CatalogVersion, ...], Field(min_length=1, max_length=50)]
+    versions: Annotated[
+        tuple[CatalogVersion, ...], Field(min_length=1, max_length=50, json_schema_extra=list_map("version"))
+    ]
     """Milvus versions that clusters may run; the first is the default for new clusters."""
     images: Images = Images()
     """Images beside Milvus, for mirrors."""
@@ -214,7 +222,7 @@ class DataPlaneSpec(Model):
     """Names and certificates of the doors."""
     storage_class_name: LongName | None = None
     """StorageClass of Milvus' volumes. Absent: the default one."""
-    sso: Annotated[tuple[SsoIssuer, ...], Field(max_length=10)] = ()
+    sso: Annotated[tuple[SsoIssuer, ...], Field(max_length=10, json_schema_extra=list_map("issuer"))] = ()
     """Single sign-on issuers whose tokens the doors accept."""
 
 
@@ -229,11 +237,169 @@ class DataPlaneStatus(ResourceStatus):
     """Milvus version that new clusters get."""
 
 
+_RESERVED_PREFIXES: Final = ("xn--", "sthree-", "amzn-s3-demo-")
+_CIDR_LISTS: Final = (
+    "spec.objectStorage.cidrs[]",
+    "spec.network.podCIDRs[]",
+    "spec.network.serviceCIDRs[]",
+    "spec.network.nodeCIDRs[]",
+    "spec.network.loadBalancerCIDRs[]",
+    "spec.network.operatorCIDRs[]",
+)
+
+_ANOTHER = "create another DataPlane"
+_IMMUTABLE: Final = (
+    immutable("spec", "cloud", attribute="cloud", remedy=_ANOTHER),
+    immutable("spec", "region", attribute="region", remedy=f"buckets do not move; {_ANOTHER}"),
+    immutable("spec", "engine", attribute="engine", remedy=f"running clusters would have to be rebuilt; {_ANOTHER}"),
+    immutable("spec", "objectStorage.provider", attribute="object_storage.provider", remedy=_ANOTHER),
+    immutable(
+        "spec",
+        "objectStorage.bucketPrefix",
+        attribute="object_storage.bucket_prefix",
+        remedy=f"clusters would look for their data in other buckets; {_ANOTHER}",
+    ),
+    Rule(
+        "spec",
+        "has(self.kubernetes) == has(oldSelf.kubernetes)",
+        f"kubernetes cannot be added or removed: clusters would move to another Kubernetes cluster; {_ANOTHER}",
+        reason=FORBIDDEN,
+        transition=lambda after, before: (after.kubernetes is None) == (before.kubernetes is None),
+        field_path=".kubernetes",
+    ),
+)
+
+_CLOUD_RULES: Final = (
+    Rule(
+        "spec",
+        "self.cloud != 'aws' || has(self.region)",
+        "cloud aws needs region: set it, for example us-west-2",
+        reason=REQUIRED,
+        check=lambda spec: spec.cloud is not Cloud.AWS or spec.region is not None,
+        field_path=".region",
+    ),
+    Rule(
+        "spec",
+        "self.objectStorage.provider != 'AWS' || has(self.region)",
+        "objectStorage.provider AWS needs region: set the region of the buckets, for example us-west-2",
+        reason=REQUIRED,
+        check=lambda spec: spec.object_storage.provider is not Provider.AWS or spec.region is not None,
+        field_path=".region",
+    ),
+    Rule(
+        "spec",
+        "!has(self.certificates.acm) || self.cloud == 'aws'",
+        "certificates.acm needs cloud aws: use issuerRef elsewhere",
+        check=lambda spec: spec.certificates.acm is None or spec.cloud is Cloud.AWS,
+        field_path=".certificates.acm",
+    ),
+    Rule(
+        "spec.network",
+        "!has(self.vpcId) || !has(self.controlPlaneVpcId) || self.vpcId != self.controlPlaneVpcId",
+        "controlPlaneVpcId must differ from vpcId: control plane and data plane live in separate VPCs",
+        check=lambda network: network.vpc_id is None or network.vpc_id != network.control_plane_vpc_id,
+        field_path=".controlPlaneVpcId",
+    ),
+)
+
+_STORE_RULES: Final = (
+    Rule(
+        "spec.objectStorage",
+        "self.provider != 'S3Compatible' || has(self.endpoint)",
+        "provider S3Compatible needs endpoint: the https URL of the store",
+        reason=REQUIRED,
+        check=lambda store: store.provider is not Provider.S3_COMPATIBLE or store.endpoint is not None,
+        field_path=".endpoint",
+    ),
+    Rule(
+        "spec.objectStorage",
+        "self.provider != 'S3Compatible' || has(self.credentialsSecretRef)",
+        "provider S3Compatible needs credentialsSecretRef: a Secret of the operator's namespace with accessKeyId "
+        "and secretAccessKey",
+        reason=REQUIRED,
+        check=lambda store: store.provider is not Provider.S3_COMPATIBLE or store.credentials_secret_ref is not None,
+        field_path=".credentialsSecretRef",
+    ),
+    Rule(
+        "spec.objectStorage",
+        "!has(self.adminEndpoint) || self.provider == 'S3Compatible'",
+        "adminEndpoint is for provider S3Compatible only: remove it",
+        reason=FORBIDDEN,
+        check=lambda store: store.admin_endpoint is None or store.provider is Provider.S3_COMPATIBLE,
+        field_path=".adminEndpoint",
+    ),
+    Rule(
+        "spec.objectStorage",
+        "!has(self.identity) || self.identity != 'IRSA' || self.provider == 'AWS'",
+        "identity IRSA needs provider AWS: use AccessKeys with other stores",
+        check=lambda store: store.identity is not IdentityMode.IRSA or store.provider is Provider.AWS,
+        field_path=".identity",
+    ),
+    Rule(
+        "spec.objectStorage",
+        "!has(self.identity) || self.identity != 'IRSA' || has(self.oidcProviderArn)",
+        "identity IRSA needs oidcProviderArn: arn:aws:iam::ACCOUNT:oidc-provider/… of the data plane's Kubernetes "
+        "cluster",
+        reason=REQUIRED,
+        check=lambda store: store.identity is not IdentityMode.IRSA or store.oidc_provider_arn is not None,
+        field_path=".oidcProviderArn",
+    ),
+    Rule(
+        "spec.objectStorage.bucketPrefix",
+        "!self.startsWith('xn--') && !self.startsWith('sthree-') && !self.startsWith('amzn-s3-demo-')",
+        "begins like names that S3 keeps for itself (xn--, sthree-, amzn-s3-demo-): choose another prefix",
+        check=lambda prefix: not prefix.startswith(_RESERVED_PREFIXES),
+    ),
+    https_rule("spec.objectStorage.endpoint"),
+    https_rule("spec.objectStorage.adminEndpoint"),
+)
+
+_TRUST_RULES: Final = (
+    Rule(
+        "spec.certificates",
+        "has(self.issuerRef) != has(self.acm)",
+        "needs exactly one of issuerRef and acm",
+        check=lambda certificates: (certificates.issuer_ref is None) != (certificates.acm is None),
+    ),
+    Rule(
+        "spec.certificates.issuerRef",
+        "(has(self.group) && self.group != 'cert-manager.io') || !has(self.kind) || self.kind == 'ClusterIssuer'",
+        "must be a ClusterIssuer: clusters live in namespaces of their own, where a namespaced Issuer cannot be seen",
+        check=lambda ref: ref.group != "cert-manager.io" or ref.kind == "ClusterIssuer",
+        field_path=".kind",
+    ),
+    Rule(
+        "spec.sso[]",
+        "has(self.jwksSecretRef) != has(self.jwksURL)",
+        "needs exactly one of jwksSecretRef and jwksURL",
+        check=lambda issuer: (issuer.jwks_secret_ref is None) != (issuer.jwks_url is None),
+    ),
+    https_rule("spec.sso[].issuer"),
+    https_rule("spec.sso[].jwksURL"),
+)
+
+
 class DataPlane(Resource):
-    """One Kubernetes cluster, one region, one object store, one issuer: where clusters run. Written once by the platform team."""
+    """One Kubernetes cluster, one region, one object store, one issuer: where clusters run. Written once by the
+    platform team."""
 
     KIND = "DataPlane"
     NAMESPACED = False
+    RULES = (
+        *_IMMUTABLE,
+        *_CLOUD_RULES,
+        *_STORE_RULES,
+        *_TRUST_RULES,
+        *(rule for path in _CIDR_LISTS for rule in cidr_rules(path)),
+    )
+    COLUMNS = ready_columns(
+        Column("Cloud", ".spec.cloud"),
+        Column("Region", ".spec.region"),
+        Column("Store", ".spec.objectStorage.provider"),
+        Column("Clusters", ".status.clusters", type="integer"),
+        Column("Domain", ".spec.certificates.domain", priority=1),
+        Column("Default", ".status.defaultVersion", priority=1, description="Milvus version that new clusters get."),
+    )
 
     spec: DataPlaneSpec
     status: DataPlaneStatus = DataPlaneStatus()

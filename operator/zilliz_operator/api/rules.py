@@ -1,6 +1,7 @@
 """A rule of the API: one CEL expression for the API server and its twin in Python, written side by side.
 
-The API server refuses what breaks a rule. The reconciler checks the twin again, because an object may be older than the rule.
+The API server refuses what breaks a rule. The reconciler checks the twin again, because an object may be older than
+the rule.
 """
 
 from collections.abc import Callable
@@ -38,6 +39,34 @@ class Rule:
         return self.explain(value) if self.explain else self.message
 
 
+_CEL_RESERVED: Final = frozenset(
+    {
+        "as",
+        "break",
+        "const",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "in",
+        "let",
+        "loop",
+        "namespace",
+        "package",
+        "return",
+        "var",
+        "void",
+        "while",
+    }
+)
+
+
+def cel_name(field: str) -> str:
+    """A field's name inside CEL, where some words are taken."""
+    return f"__{field}__" if field in _CEL_RESERVED else field
+
+
 def _get(value: Any, attributes: tuple[str, ...]) -> Any:
     for attribute in attributes:
         value = None if value is None else getattr(value, attribute)
@@ -53,9 +82,10 @@ def immutable(path: str, field: str, *, attribute: str, remedy: str) -> Rule:
 
     The rule stands on the parent: on the field itself it would be skipped whenever the field comes or goes.
     """
-    fields = field.split(".")
+    fields = [cel_name(each) for each in field.split(".")]
+    dotted = ".".join(fields)
     new, old = _present("self", fields), _present("oldSelf", fields)
-    rule = f"({new}) == ({old}) && (!({new}) || self.{field} == oldSelf.{field})"
+    rule = f"({new}) == ({old}) && (!({new}) || self.{dotted} == oldSelf.{dotted})"
     names = tuple(attribute.split("."))
     return Rule(
         path=path,
@@ -63,5 +93,5 @@ def immutable(path: str, field: str, *, attribute: str, remedy: str) -> Rule:
         message=f"{field} cannot be changed: {remedy}",
         reason=FORBIDDEN,
         transition=lambda after, before: bool(_get(after, names) == _get(before, names)),
-        field_path="." + field if len(fields) == 1 else "",
+        field_path="." + field,
     )

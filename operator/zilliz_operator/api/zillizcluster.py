@@ -1,13 +1,19 @@
 """ZillizCluster: one Milvus cluster, in a project, on a data plane."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field
 
-from zilliz_operator.api.base import Column, Model, Resource, ResourceStatus, Status, ready_columns
-from zilliz_operator.api.fields import Arn, HostName, Hours, LongName, Name, SecretName, Size, VersionText
+from zilliz_operator.api.base import LIST_SET, Column, Model, Resource, ResourceStatus, Status, ready_columns
+from zilliz_operator.api.fields import Arn, HostName, Hours, LongName, Name, SecretName, Size, VersionText, hours
 from zilliz_operator.api.rules import FORBIDDEN, REQUIRED, Rule, immutable
+
+KmsKeyArn = Annotated[
+    str,
+    Field(min_length=20, max_length=512, pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[-a-zA-Z0-9]+$"),
+]
+TimeZone = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9+_-]*(/[A-Za-z0-9+_-]+)*$")]
 
 
 class Mode(StrEnum):
@@ -57,18 +63,20 @@ class ClusterSize(Model):
     """Compute of the cluster. One CU is 1 vCPU and 4 GiB of memory for Milvus."""
 
     cu_type: CuType = CuType.PERFORMANCE_OPTIMIZED
-    """What a CU is good at. PerformanceOptimized: about 1.5 million 768-dim vectors a CU at about 10 ms; CapacityOptimized: about
-    5 million at 50 to 100 ms; TieredStorage: about 20 million, needs cuSize 8 or more. Changing it restarts Milvus."""
+    """What a CU is good at. PerformanceOptimized: about 1.5 million 768-dim vectors a CU at about 10 ms;
+    CapacityOptimized: about 5 million at 50 to 100 ms; TieredStorage: about 20 million, needs cuSize 8 or more.
+    Changing it restarts Milvus."""
     cu_size: Annotated[int, Field(ge=1, le=256)] = 1
     """Compute units, 1 to 256. Changing it restarts Milvus."""
     replicas: Annotated[int, Field(ge=1, le=10)] = 1
-    """Copies of the loaded data, 1 to 10, for throughput and availability. More than one needs mode Distributed and cuSize 8 or more."""
+    """Copies of the loaded data, 1 to 10, for throughput and availability. More than one needs mode Distributed and
+    cuSize 8 or more."""
 
 
 class PrivateLink(Model):
     """Who may connect through a private endpoint."""
 
-    allowed_principals: Annotated[tuple[Arn, ...], Field(min_length=1, max_length=50)]
+    allowed_principals: Annotated[tuple[Arn, ...], Field(min_length=1, max_length=50, json_schema_extra=LIST_SET)]
     """AWS principals that may create an endpoint, as arn:aws:iam::111122223333:root."""
     acceptance_required: bool = True
     """Whether each endpoint must be accepted by hand."""
@@ -82,8 +90,9 @@ class Tls(Model):
     client_auth: ClientAuth = ClientAuth.NONE
     """Required: clients must show a certificate that clientCASecretRef's CA signed (mutual TLS)."""
     client_ca_secret_ref: SecretName | None = None
-    """Secret of this project whose key ca.crt holds the CA (or CAs) of the clients' certificates. Needed by clientAuth Required."""
-    dns_names: Annotated[tuple[HostName, ...], Field(max_length=20)] = ()
+    """Secret of this project whose key ca.crt holds the CA (or CAs) of the clients' certificates. Needed by
+    clientAuth Required."""
+    dns_names: Annotated[tuple[HostName, ...], Field(max_length=20, json_schema_extra=LIST_SET)] = ()
     """More names for the certificate, besides the endpoint's own. The issuer must be able to prove them."""
     duration: Hours = "2160h"
     """Validity of the door's certificate, in whole hours."""
@@ -94,8 +103,9 @@ class Tls(Model):
 class Storage(Model):
     """Where the data lives."""
 
-    kms_key_arn: Annotated[str, Field(min_length=20, max_length=512, pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[-a-zA-Z0-9]+$")] | None = None
-    """AWS KMS key that encrypts the buckets, arn:aws:kms:REGION:ACCOUNT:key/ID. Absent: the store's own AES-256 keys. Immutable."""
+    kms_key_arn: KmsKeyArn | None = None
+    """AWS KMS key that encrypts the buckets, arn:aws:kms:REGION:ACCOUNT:key/ID. Absent: the store's own AES-256 keys.
+    Immutable."""
     noncurrent_version_days: Annotated[int, Field(ge=1, le=365)] = 30
     """Days that overwritten and deleted object versions are kept, 1 to 365."""
     volume_size: Size = "10Gi"
@@ -108,8 +118,8 @@ class Audit(Model):
     retention_days: Annotated[int, Field(ge=1, le=3650)] = 365
     """Days that audit objects are kept, 1 to 3650."""
     lock: Lock = Lock.GOVERNANCE
-    """Object lock of the audit bucket. Governance: only a special right can remove lines early. Compliance: nobody can, and it can never be
-    taken back. None: no lock."""
+    """Object lock of the audit bucket. Governance: only a special right can remove lines early. Compliance: nobody
+    can, and it can never be taken back. None: no lock."""
     flush_seconds: Annotated[int, Field(ge=5, le=3600)] = 60
     """At latest after so many seconds a line is in the bucket, 5 to 3600."""
 
@@ -117,13 +127,13 @@ class Audit(Model):
 class MaintenanceWindow(Model):
     """When changes that restart Milvus on our own account (not those that you make to the spec) may happen."""
 
-    days: Annotated[tuple[Weekday, ...], Field(min_length=1, max_length=7)]
+    days: Annotated[tuple[Weekday, ...], Field(min_length=1, max_length=7, json_schema_extra=LIST_SET)]
     """Days of the week."""
     start: Annotated[str, Field(min_length=5, max_length=5, pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
     """Start of the window, HH:MM in timeZone."""
     hours: Annotated[int, Field(ge=1, le=24)] = 4
     """Length of the window in hours, 1 to 24."""
-    time_zone: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9+_-]*(/[A-Za-z0-9+_-]+)*$")] = "Etc/UTC"
+    time_zone: TimeZone = "Etc/UTC"
     """IANA time zone name."""
 
 
@@ -142,8 +152,8 @@ class ZillizClusterSpec(Model):
     data_plane: Name = "default"
     """Name of the DataPlane that it runs on. Immutable."""
     version: VersionText | None = None
-    """Milvus version out of the DataPlane's catalogue. Absent: the catalogue's default at birth, kept in status.version. Raising it restarts
-    Milvus; lowering it is refused."""
+    """Milvus version out of the DataPlane's catalogue. Absent: the catalogue's default at birth, kept in
+    status.version. Raising it restarts Milvus; lowering it is refused."""
     mode: Mode = Mode.STANDALONE
     """Standalone: one Milvus process. Distributed: one process a role, needs engine MilvusOperator. Immutable."""
     size: ClusterSize = ClusterSize()
@@ -151,8 +161,8 @@ class ZillizClusterSpec(Model):
     power_state: PowerState = PowerState.RUNNING
     """Suspended stops all pods; data, credentials and endpoint name are kept."""
     exposure: Exposure = Exposure.INTERNAL
-    """How clients reach the door. Internal: within the data plane. LoadBalancer: by an address that sees the clients' true addresses.
-    PrivateLink: from VPCs of the principals in privateLink."""
+    """How clients reach the door. Internal: within the data plane. LoadBalancer: by an address that sees the clients'
+    true addresses. PrivateLink: from VPCs of the principals in privateLink."""
     private_link: PrivateLink | None = None
     """Needed by, and only allowed with, exposure PrivateLink."""
     tls: Tls = Tls()
@@ -239,10 +249,181 @@ class ZillizClusterStatus(ResourceStatus):
     """Last value of the annotation byoc.zilliz.com/restarted-at that was acted on."""
 
 
+_UNITS: Final = {"Mi": 1, "Gi": 1024, "Ti": 1024 * 1024}
+_LOCKS: Final = (Lock.NONE, Lock.GOVERNANCE, Lock.COMPLIANCE)
+_NAME_LENGTH: Final = 32
+_MANY_CU: Final = 8
+_MOST_CU: Final = 1024
+
+_CU = "(has(self.cuSize) ? self.cuSize : 1)"
+_REPLICAS = "(has(self.replicas) ? self.replicas : 1)"
+
+
+def _mebibytes(size: str) -> int:
+    return int(size[:-2]) * _UNITS[size[-2:]]
+
+
+def _volume(of: str) -> str:
+    given = f"has({of}.storage) && has({of}.storage.volumeSize)"
+    return f"quantity({given} ? {of}.storage.volumeSize : '10Gi')"
+
+
+def _compliance(of: str) -> str:
+    return f"has({of}.audit) && has({of}.audit.lock) && {of}.audit.lock == 'Compliance'"
+
+
+def _retention(of: str) -> str:
+    return f"(has({of}.audit) && has({of}.audit.retentionDays) ? {of}.audit.retentionDays : 365)"
+
+
+def _compliance_stays(after: ZillizClusterSpec, before: ZillizClusterSpec) -> bool:
+    locked = before.audit.lock is Lock.COMPLIANCE
+    kept = after.audit.lock is Lock.COMPLIANCE and after.audit.retention_days >= before.audit.retention_days
+    return not locked or kept
+
+
+_IMMUTABLE: Final = (
+    immutable(
+        "spec",
+        "dataPlane",
+        attribute="data_plane",
+        remedy="data does not move between data planes; back up and restore into a new cluster",
+    ),
+    immutable("spec", "mode", attribute="mode", remedy="back up and restore into a new cluster of that mode"),
+    immutable(
+        "spec",
+        "storage.kmsKeyArn",
+        attribute="storage.kms_key_arn",
+        remedy="stored data stays under its key; back up and restore into a new cluster with that key",
+    ),
+    immutable(
+        "spec",
+        "restoreFrom",
+        attribute="restore_from",
+        remedy="it only says what a cluster is born from; use a Restore to bring collections into this one",
+    ),
+)
+
+_SIZE_RULES: Final = (
+    Rule(
+        "spec.size",
+        f"{_REPLICAS} == 1 || {_CU} >= 8",
+        "more than one replica needs cuSize 8 or more: raise cuSize to 8, or set replicas to 1",
+        check=lambda size: size.replicas == 1 or size.cu_size >= _MANY_CU,
+        field_path=".replicas",
+    ),
+    Rule(
+        "spec.size",
+        f"!has(self.cuType) || self.cuType != 'TieredStorage' || {_CU} >= 8",
+        "cuType TieredStorage needs cuSize 8 or more: raise cuSize, or choose CapacityOptimized",
+        check=lambda size: size.cu_type is not CuType.TIERED_STORAGE or size.cu_size >= _MANY_CU,
+        field_path=".cuType",
+    ),
+    Rule(
+        "spec.size",
+        f"{_CU} * {_REPLICAS} <= 1024",
+        "cuSize times replicas must be 1024 or less: lower one of them",
+        check=lambda size: size.cu_size * size.replicas <= _MOST_CU,
+        field_path=".cuSize",
+    ),
+    Rule(
+        "spec",
+        "self.mode == 'Distributed' || !has(self.size) || !has(self.size.replicas) || self.size.replicas == 1",
+        "more than one replica needs mode Distributed: set mode when you create the cluster, or set replicas to 1",
+        check=lambda spec: spec.mode is Mode.DISTRIBUTED or spec.size.replicas == 1,
+        field_path=".size.replicas",
+    ),
+)
+
+_DOOR_RULES: Final = (
+    Rule(
+        "spec",
+        "self.exposure != 'PrivateLink' || has(self.privateLink)",
+        "exposure PrivateLink needs privateLink.allowedPrincipals: say which AWS principals may connect",
+        reason=REQUIRED,
+        check=lambda spec: spec.exposure is not Exposure.PRIVATE_LINK or spec.private_link is not None,
+        field_path=".privateLink",
+    ),
+    Rule(
+        "spec",
+        "!has(self.privateLink) || self.exposure == 'PrivateLink'",
+        "privateLink has no effect without exposure PrivateLink: set exposure to PrivateLink, or remove privateLink",
+        reason=FORBIDDEN,
+        check=lambda spec: spec.private_link is None or spec.exposure is Exposure.PRIVATE_LINK,
+        field_path=".privateLink",
+    ),
+    Rule(
+        "spec.tls",
+        "!has(self.clientAuth) || self.clientAuth != 'Required' || has(self.clientCASecretRef)",
+        "clientAuth Required needs clientCASecretRef: name a Secret of this project whose ca.crt signed the "
+        "clients' certificates",
+        reason=REQUIRED,
+        check=lambda tls: tls.client_auth is not ClientAuth.REQUIRED or tls.client_ca_secret_ref is not None,
+        field_path=".clientCASecretRef",
+    ),
+    Rule(
+        "spec.tls",
+        "duration(has(self.renewBefore) ? self.renewBefore : '720h') < duration(has(self.duration) ? self.duration "
+        ": '2160h')",
+        "renewBefore must be shorter than duration: for example duration 2160h with renewBefore 720h",
+        check=lambda tls: hours(tls.renew_before) < hours(tls.duration),
+        field_path=".renewBefore",
+    ),
+)
+
+_LIFE_RULES: Final = (
+    Rule(
+        "",
+        "size(self.metadata.name) <= 32 && !self.metadata.name.contains('.')",
+        "metadata.name must be 32 characters or less, without dots: choose a shorter name",
+        check=lambda cluster: len(cluster.metadata.name) <= _NAME_LENGTH and "." not in cluster.metadata.name,
+    ),
+    Rule(
+        "spec.restoreFrom",
+        "has(self.backup) != has(self.recycledCluster)",
+        "needs exactly one of backup and recycledCluster",
+        check=lambda source: (source.backup is None) != (source.recycled_cluster is None),
+    ),
+    # A version is not compared here: the spec may name one that never ran. The reconciler compares with status.version.
+    Rule(
+        "spec",
+        f"{_volume('self')}.compareTo({_volume('oldSelf')}) >= 0",
+        "volumeSize cannot shrink: keep the size, or back up and restore into a new cluster",
+        reason=FORBIDDEN,
+        transition=lambda after, before: (
+            _mebibytes(after.storage.volume_size) >= _mebibytes(before.storage.volume_size)
+        ),
+        field_path=".storage.volumeSize",
+    ),
+    Rule(
+        "spec",
+        f"!({_compliance('oldSelf')}) || (({_compliance('self')}) && {_retention('self')} >= {_retention('oldSelf')})",
+        "audit.lock Compliance cannot be taken back, nor its retentionDays shortened: keep lock Compliance and the "
+        "same days or more",
+        reason=FORBIDDEN,
+        transition=_compliance_stays,
+        field_path=".audit.lock",
+    ),
+)
+
+
 class ZillizCluster(Resource):
     """One Milvus cluster in your own cloud account: alone in its namespace, on its own bucket, behind its own door."""
 
     KIND = "ZillizCluster"
+    RULES = (*_IMMUTABLE, *_SIZE_RULES, *_DOOR_RULES, *_LIFE_RULES)
+    COLUMNS = ready_columns(
+        Column("Version", ".status.version", description="Milvus version that runs."),
+        Column("Size", ".status.size", description="Compute units × replicas."),
+        Column("Endpoint", ".status.endpoint", description="Where to connect, by TLS."),
+        Column(
+            "ID",
+            ".status.clusterId",
+            priority=1,
+            description="Names of everything that belongs to the cluster derive from it.",
+        ),
+        Column("Data Plane", ".spec.dataPlane", priority=1),
+    )
 
     spec: ZillizClusterSpec = ZillizClusterSpec()
     status: ZillizClusterStatus = ZillizClusterStatus()
