@@ -214,6 +214,17 @@ class GatewaySummary(Status):
     """SHA-256 of that configuration, its first 12 digits."""
 
 
+class AppliedPolicy(Status):
+    """A policy as this cluster applied it."""
+
+    kind: str = ""
+    """Allowlist or AccessPolicy."""
+    name: str = ""
+    """Its name."""
+    generation: int = 0
+    """The generation of it that is in force here."""
+
+
 class ZillizClusterStatus(ResourceStatus):
     """What the cluster is."""
 
@@ -245,6 +256,8 @@ class ZillizClusterStatus(ResourceStatus):
     """The door's certificate as served."""
     gateway: GatewaySummary | None = None
     """The door's pods."""
+    policies: tuple[AppliedPolicy, ...] = ()
+    """Policies in force on this cluster."""
     restarted_at: str | None = None
     """Last value of the annotation byoc.zilliz.com/restarted-at that was acted on."""
 
