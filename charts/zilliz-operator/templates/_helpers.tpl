@@ -1,0 +1,47 @@
+{{/* One operator per Kubernetes cluster: its names are the same whatever the release is called. */}}
+{{- define "zilliz.name" -}}zilliz-operator{{- end }}
+
+{{- define "zilliz.selector" -}}
+app.kubernetes.io/name: zilliz-operator
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{- define "zilliz.labels" -}}
+{{ include "zilliz.selector" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/part-of: zilliz-byoc
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "zilliz.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end }}
+
+{{/* The operator's user names, as a list in CEL. */}}
+{{- define "zilliz.operatorUsers" -}}
+{{- $own := printf "system:serviceaccount:%s:%s" .Release.Namespace .Values.serviceAccount.name -}}
+[{{ range $index, $user := prepend .Values.admissionPolicies.operatorUsers $own }}{{ if $index }}, {{ end }}{{ $user | quote }}{{ end }}]
+{{- end }}
+
+{{/* `ports:` of a NetworkPolicy rule. */}}
+{{- define "zilliz.tcpPorts" -}}
+{{- range . }}
+- {protocol: TCP, port: {{ . }}}
+{{- end }}
+{{- end }}
+
+{{/* `to:` of a NetworkPolicy rule: these address blocks, or (none given) anywhere. */}}
+{{- define "zilliz.toCIDRs" -}}
+{{- if . }}
+to:
+{{- range . }}
+- ipBlock: {cidr: {{ . | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
