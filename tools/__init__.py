@@ -1,0 +1,1 @@
+"""Tools of this repository that run beside the product: the local cluster above all."""
