@@ -28,20 +28,3 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- $own := printf "system:serviceaccount:%s:%s" .Release.Namespace .Values.serviceAccount.name -}}
 [{{ range $index, $user := prepend .Values.admissionPolicies.operatorUsers $own }}{{ if $index }}, {{ end }}{{ $user | quote }}{{ end }}]
 {{- end }}
-
-{{/* `ports:` of a NetworkPolicy rule. */}}
-{{- define "zilliz.tcpPorts" -}}
-{{- range . }}
-- {protocol: TCP, port: {{ . }}}
-{{- end }}
-{{- end }}
-
-{{/* `to:` of a NetworkPolicy rule: these address blocks, or (none given) anywhere. */}}
-{{- define "zilliz.toCIDRs" -}}
-{{- if . }}
-to:
-{{- range . }}
-- ipBlock: {cidr: {{ . | quote }}}
-{{- end }}
-{{- end }}
-{{- end }}
