@@ -2,14 +2,50 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import mmap
+import os
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 FORBIDDEN_FILES = ("etc/pip.conf", "root/.config/pip/pip.conf", "root/.pip/pip.conf", "mnt/pip.conf", "mnt/ca.pem")
+
+
+def write(blobs: Path, path: Path, *, name: str) -> None:
+    """Make an archive of an exported directory (manifest.json, and each blob under the hex of its digest).
+
+    It appears under its name only when it is whole. containerd and OCI tools each look for the image's name elsewhere.
+    """
+    manifest = (blobs / "manifest.json").read_bytes()
+    described = json.loads(manifest)
+    entry = {
+        "mediaType": described["mediaType"],
+        "digest": f"sha256:{hashlib.sha256(manifest).hexdigest()}",
+        "size": len(manifest),
+        "annotations": {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name},
+    }
+    index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [entry]}
+    partial = path.with_suffix(".partial")
+    with tarfile.open(partial, "w") as tar:
+        _add(tar, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+        _add(tar, "index.json", json.dumps(index).encode())
+        _add(tar, _blob(str(entry["digest"])), manifest)
+        for blob in dict.fromkeys([described["config"]["digest"], *(layer["digest"] for layer in described["layers"])]):
+            with (blobs / blob.partition(":")[2]).open("rb") as content:
+                member = tarfile.TarInfo(_blob(blob))
+                member.size = os.fstat(content.fileno()).st_size
+                tar.addfile(member, content)
+    partial.rename(path)
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
 
 
 def digest(path: Path) -> str:
@@ -41,7 +77,7 @@ def _lay(found: dict[str, tarfile.TarInfo], member: tarfile.TarInfo) -> None:
     name = member.name.removeprefix("./").strip("/")
     folder, _, leaf = name.rpartition("/")
     if leaf.startswith(".wh."):
-        gone = f"{folder}/{leaf.removeprefix('.wh.')}".strip("/")
+        gone = "/".join(filter(None, (folder, leaf.removeprefix(".wh."))))
         for known in [k for k in found if k == gone or k.startswith(f"{gone}/")]:
             del found[known]
     else:
@@ -63,6 +99,6 @@ def _blob(name: str) -> str:
 def _json(tar: tarfile.TarFile, name: str) -> dict[str, Any]:
     handle = tar.extractfile(name)
     if handle is None:
-        raise ValueError(f"{tar.name}: {name} is not a file")
+        raise ValueError(f"not an OCI archive: {name} is not a file")
     value: dict[str, Any] = json.load(handle)
     return value

@@ -21,7 +21,7 @@ from tools.devcluster.images.store import TIMESTAMP, Store, require_tools
 
 Progress = Callable[[str], None]
 KEEP = 3  # archives kept of one image: a colleague's checkout may be on an older key
-PIPELINE = "1"  # raise it when the pipeline changes what an image holds
+PIPELINE = "3"  # raise it when the pipeline changes what an image holds
 
 __all__ = ["BuildFailed", "ImageArchive", "ensure_all", "planned"]
 
@@ -51,7 +51,11 @@ def cache_directory() -> Path:
 
 
 def ensure_all(
-    progress: Progress = print, *, coredns: Path | None = None, only: Collection[str] | None = None, cache: Path | None = None
+    progress: Progress = print,
+    *,
+    coredns: Path | None = None,
+    only: Collection[str] | None = None,
+    cache: Path | None = None,
 ) -> list[ImageArchive]:
     """Build what is missing and return the archives of all images (or of those named in `only`).
 
@@ -119,7 +123,11 @@ def _build(image: Image, *, context: Path, path: Path, directory: Path, scratch:
         image.fetch(context)
         _normalise(context)
     store.build(
-        name=image.name, containerfile=context / image.containerfile, context=context, arguments=image.arguments, machine=settings
+        name=image.name,
+        containerfile=context / image.containerfile,
+        context=context,
+        arguments=image.arguments,
+        machine=settings,
     )
     store.export(image.name, path)
     found = archive.leaks(path, private_names=settings.private_names)
@@ -128,7 +136,9 @@ def _build(image: Image, *, context: Path, path: Path, directory: Path, scratch:
         raise BuildFailed(f"image {image.key} holds {', '.join(found)} of the machine that built it; it was removed")
 
 
-def _ensure_base(store: Store, settings: machine.Machine, *, directory: Path, scratch: Path, progress: Progress) -> None:
+def _ensure_base(
+    store: Store, settings: machine.Machine, *, directory: Path, scratch: Path, progress: Progress
+) -> None:
     path = directory / f"debian-{_base_key()}.tar"
     if path.is_file():
         if not store.has(base.NAME):

@@ -44,9 +44,10 @@ class Mirrors:
 
     def sources(self) -> str:
         """deb822 text as it stands in an official image's debian.sources."""
+        common = f"Components: main\nSigned-By: {KEYRING}\n"
         return (
-            f"Types: deb\nURIs: {self.debian}\nSuites: {SUITE} {SUITE}-updates\nComponents: main\nSigned-By: {KEYRING}\n\n"
-            f"Types: deb\nURIs: {self.security}\nSuites: {SUITE}-security\nComponents: main\nSigned-By: {KEYRING}\n"
+            f"Types: deb\nURIs: {self.debian}\nSuites: {SUITE} {SUITE}-updates\n{common}\n"
+            f"Types: deb\nURIs: {self.security}\nSuites: {SUITE}-security\n{common}"
         )
 
 
@@ -136,11 +137,15 @@ def _find_links(listing: str) -> list[str]:
 def private_names(*, mirrors: Mirrors, pip_conf: str, proxies: Mapping[str, str]) -> tuple[str, ...]:
     """Host names and credentials of this machine's network that no image may hold."""
     names = set()
-    urls = [mirrors.debian, mirrors.security, *re.findall(r"[a-z+]+://\S+", pip_conf), *proxies.values()]
+    urls = [mirrors.debian, mirrors.security, *re.findall(r"[a-z+]+://\S+", pip_conf), *_proxy_urls(proxies)]
     for url in urls:
         parts = urlsplit(url if "://" in url else f"//{url}")
         names |= {name for name in (parts.hostname, parts.username, parts.password) if name and len(name) > 3}
     return tuple(sorted(names - PUBLIC_HOSTS))
+
+
+def _proxy_urls(proxies: Mapping[str, str]) -> list[str]:
+    return [value for name, value in proxies.items() if not name.lower().startswith("no_")]
 
 
 def prepare(directory: Path) -> Machine:
@@ -149,7 +154,8 @@ def prepare(directory: Path) -> Machine:
     inside = directory / "mnt"
     for name in ("apt.conf.d", "sources.list.d", "mnt", "mnt/wheels"):
         (directory / name).mkdir(exist_ok=True)
-    bundle = next((Path(b) for b in (os.environ.get("SSL_CERT_FILE", ""), *CA_BUNDLES) if b and Path(b).is_file()), None)
+    bundles = [Path(name) for name in (os.environ.get("SSL_CERT_FILE", ""), *CA_BUNDLES) if name]
+    bundle = next((file for file in bundles if file.is_file()), None)
     if bundle:
         shutil.copyfile(bundle, inside / "ca.pem")
     listing = _output([sys.executable, "-m", "pip", "config", "list"])
@@ -162,7 +168,7 @@ def prepare(directory: Path) -> Machine:
     mirrors = read_mirrors(_apt_sources())
     (directory / "sources.list.d" / "debian.sources").write_text(mirrors.sources())
     proxies = {name: os.environ[name] for name in PROXY_VARIABLES if os.environ.get(name)}
-    names = private_names(mirrors=mirrors, pip_conf=pip_conf, proxies={k: v for k, v in proxies.items() if "no_" not in k.lower()})
+    names = private_names(mirrors=mirrors, pip_conf=pip_conf, proxies=proxies)
     return Machine(directory=directory, mirrors=mirrors, proxies=proxies, private_names=names)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -10,11 +11,14 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from tools.devcluster.images import archive
 from tools.devcluster.images.errors import BuildFailed
 from tools.devcluster.images.machine import Machine
 
 TIMESTAMP = "1704067200"  # 2024-01-01: one clock for every layer, so equal inputs make equal digests
 PACKAGES = ("buildah", "debootstrap")
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+VERBS = frozenset({"buildah", "debootstrap", "bud", "push", "pull", "tag", "commit", "from", "mount", "rm", "cp"})
 NICE = ("nice", "-n", "10")  # a build must not starve the cluster that runs beside it
 
 
@@ -24,19 +28,20 @@ class Store:
     def __init__(self, *, root: Path, log: Path) -> None:
         self.log = log
         root.mkdir(parents=True, exist_ok=True)
-        run = Path("/run/zilliz-byoc-images") if os.geteuid() == 0 else root / "run"  # mount counts must die with a reboot
+        store = root / "store"
+        run = Path("/run/zilliz-byoc-images", hashlib.sha256(str(store).encode()).hexdigest()[:8])  # dies with a reboot
         self._policy = root / "policy.json"
         self._policy.write_text(json.dumps({"default": [{"type": "insecureAcceptAnything"}]}))
-        self._options = ["--storage-driver", _driver(root), "--root", str(root / "store"), "--runroot", str(run)]
+        self._options = ["--storage-driver", _driver(root), "--root", str(store), "--runroot", str(run)]
 
     def has(self, name: str) -> bool:
         """Whether an image of this name is in the store."""
         command = ["buildah", *self._options, "inspect", "--type", "image", name]
         return subprocess.run(command, capture_output=True).returncode == 0
 
-    def load(self, archive: Path, *, name: str) -> None:
+    def load(self, path: Path, *, name: str) -> None:
         """Take an image from an archive."""
-        reference = self._buildah("pull", "--quiet", *self._trust(), f"oci-archive:{archive}").splitlines()[-1]
+        reference = self._buildah("pull", "--quiet", *self._trust(), f"oci-archive:{path}").splitlines()[-1]
         self._buildah("tag", reference, name)
 
     def commit(self, rootfs: Path, *, name: str) -> None:
@@ -46,25 +51,31 @@ class Store:
             mounted = self._buildah("mount", container).strip()
             self._run(["cp", "-a", f"{rootfs}/.", mounted])
             self._buildah("umount", container)
-            self._buildah("config", "--cmd", "bash", "--env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", container)
+            self._buildah("config", "--cmd", "bash", "--env", f"PATH={PATH}", container)
             self._buildah("commit", "--quiet", "--timestamp", TIMESTAMP, *self._trust(), container, name)
         finally:
             self._buildah("rm", container)
 
-    def build(self, *, name: str, containerfile: Path, context: Path, arguments: Mapping[str, str], machine: Machine) -> None:
+    def build(
+        self, *, name: str, containerfile: Path, context: Path, arguments: Mapping[str, str], machine: Machine
+    ) -> None:
         """Build a Containerfile; unchanged steps come from the store's layers."""
-        options = ["--isolation", "chroot", "--network", "host", "--pull-never", "--layers", "--timestamp", TIMESTAMP]
-        options += [*self._trust(), *machine.build_options()]
+        options = ["--isolation", "chroot", "--network", "host", "--pull-never", "--layers"]
+        options += ["--timestamp", TIMESTAMP, "--identity-label=false", *self._trust(), *machine.build_options()]
         for key, value in arguments.items():
             options += ["--build-arg", f"{key}={value}"]
         self._buildah("bud", *options, "--file", str(containerfile), "--tag", name, str(context))
 
-    def export(self, name: str, archive: Path) -> None:
-        """Write an image as an OCI archive with uncompressed layers (local disks are quicker than gzip)."""
-        partial = archive.with_suffix(".partial")
-        partial.unlink(missing_ok=True)
-        self._buildah("push", "--quiet", "--disable-compression", *self._trust(), name, f"oci-archive:{partial}:{name}")
-        partial.rename(archive)
+    def export(self, name: str, path: Path) -> None:
+        """Write an image as an OCI archive with uncompressed layers: local disks are quicker than gzip.
+
+        buildah compresses whatever it writes as an OCI archive, but not a plain directory of blobs.
+        """
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix="export-") as blobs:
+            self._buildah(
+                "push", "--quiet", "--disable-compression", "--format", "oci", *self._trust(), name, f"dir:{blobs}"
+            )
+            archive.write(Path(blobs), path, name=name)
 
     def _trust(self) -> list[str]:
         return ["--signature-policy", str(self._policy)]
@@ -94,15 +105,15 @@ def run_logged(command: list[str], *, log: Path) -> str:
 
 def _shown(command: list[str]) -> str:
     """The program and its verb alone: build arguments may carry a proxy's password."""
-    words = [word for word in command if word in {"buildah", "debootstrap", "bud", "push", "pull", "commit", "pip", "cp"}]
-    return " ".join(words) or command[0]
+    return " ".join(word for word in command if word in VERBS)
 
 
 def require_tools() -> None:
     """Refuse early, with the remedy, on a machine that cannot build images."""
     missing = [tool for tool in PACKAGES if shutil.which(tool) is None]
     if missing:
-        raise BuildFailed(f"{' and '.join(missing)} missing: apt-get install --no-install-recommends {' '.join(missing)}")
+        remedy = f"apt-get install --no-install-recommends {' '.join(missing)}"
+        raise BuildFailed(f"{' and '.join(missing)} missing: {remedy}")
     if os.geteuid() != 0:
         raise BuildFailed("images are built as root (debootstrap and chroot need it): run the command again with sudo")
 
