@@ -10,7 +10,7 @@ from zilliz_operator.api.allowlist import ClusterResults
 from zilliz_operator.api.base import LIST_SET, Column, Model, Resource, ResourceStatus, Status, list_map, ready_columns
 from zilliz_operator.api.fields import ClusterSelection, LongName, Name, selection_rules
 from zilliz_operator.api.privileges import LEVEL, PrivilegeLevel, at
-from zilliz_operator.api.rules import DUPLICATE, FORBIDDEN, REQUIRED, Rule
+from zilliz_operator.api.rules import FORBIDDEN, REQUIRED, Rule
 
 
 class Level(StrEnum):
@@ -250,7 +250,6 @@ _SUBJECT_RULES: Final = (
         "self.subjects.all(a, self.subjects.exists_one(b, a.kind == b.kind && a.name == b.name && "
         "(has(a.__namespace__) ? a.__namespace__ : '') == (has(b.__namespace__) ? b.__namespace__ : '')))",
         "a subject is listed twice: remove one of them",
-        reason=DUPLICATE,
         check=lambda spec: len(set(_identities(spec))) == len(spec.subjects),
         field_path=".subjects",
     ),
@@ -259,7 +258,6 @@ _SUBJECT_RULES: Final = (
         "self.subjects.all(a, !has(a.secretName) || "
         "self.subjects.exists_one(b, has(b.secretName) && a.secretName == b.secretName))",
         "two subjects share one secretName: give each its own Secret",
-        reason=DUPLICATE,
         check=lambda spec: len(set(_secrets(spec))) == len(_secrets(spec)),
         field_path=".subjects",
     ),

@@ -1,7 +1,7 @@
 """What all custom resources share: frozen models in camelCase, metadata, and `parse` with errors that name the
 field."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Final, Self
 
@@ -139,7 +139,15 @@ def path_of(location: tuple[int | str, ...]) -> str:
 
 def problems(error: ValidationError) -> tuple[tuple[str, str], ...]:
     """Every problem as (path, message). Input values are left out: they may be secrets."""
-    return tuple((path_of(each["loc"]), _words(each)) for each in error.errors(include_url=False, include_input=False))
+    found = error.errors(include_url=False, include_input=False)
+    told = [each for each in found if not (each["type"] == "too_short" and _has_inner(each, found))]
+    return tuple((path_of(each["loc"]), _words(each)) for each in told)
+
+
+def _has_inner(error: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
+    """A list whose items are wrong is not too short as well."""
+    where = error["loc"]
+    return any(len(each["loc"]) > len(where) and each["loc"][: len(where)] == where for each in found)
 
 
 def first_problem(error: ValidationError) -> tuple[str, str]:

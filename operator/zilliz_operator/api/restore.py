@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, Field
 
 from zilliz_operator.api.base import Column, Model, Resource, ResourceStatus, list_map, ready_columns
 from zilliz_operator.api.fields import LongName, MilvusName, Name
-from zilliz_operator.api.rules import DUPLICATE, FORBIDDEN, Rule
+from zilliz_operator.api.rules import FORBIDDEN, Rule
 
 
 class RestoreCollection(Model):
@@ -70,7 +70,6 @@ class Restore(Resource):
             "b.database && "
             "(has(a.to) ? a.to : a.from) == (has(b.to) ? b.to : b.from)))",
             "two collections would get one name in the cluster: give each its own in to",
-            reason=DUPLICATE,
             field_path=".collections",
             check=_targets_differ,
         ),

@@ -11,7 +11,6 @@ from typing import Any, Final
 INVALID: Final = "FieldValueInvalid"
 FORBIDDEN: Final = "FieldValueForbidden"
 REQUIRED: Final = "FieldValueRequired"
-DUPLICATE: Final = "FieldValueDuplicate"
 
 
 @dataclass(frozen=True, slots=True)
