@@ -57,7 +57,7 @@ def fresh(path: Path, *, seconds: float) -> bool:
 
 def _ok(connection: http.client.HTTPConnection, path: str) -> bool:
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"User-Agent": "devcluster"})  # Pebble insists on one
         return connection.getresponse().status == 200
     finally:
         connection.close()
