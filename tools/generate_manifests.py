@@ -85,7 +85,7 @@ def render(*arguments: str, chart: Path = CHART) -> str:
 
 
 def install_yaml() -> str:
-    """The plain installation: a namespace with Pod Security labels, then what Helm renders less what only Helm reads."""
+    """The plain installation: a namespace with Pod Security labels, then what Helm renders less what it alone reads."""
     lines = [line for line in render().splitlines() if not line.strip().startswith(HELMS_OWN)]
     return HEADER + NAMESPACE_YAML + "\n".join(_without_empty_annotations(lines)).strip() + "\n"
 
