@@ -1,8 +1,8 @@
 """What one gateway does: who may come in, as whom, and what they may say, rendered as the files HAProxy reads.
 
-Pure and canonical: equal inputs give equal bytes whatever their order, so the hash of the files names a configuration, and the
-agent's attestation of that hash proves which one is in force. Secrets go to `maps` (a Secret), everything else to `config`
-(a ConfigMap).
+Pure and canonical: equal inputs give equal bytes whatever their order, so the hash of the files names a
+configuration, and the agent's attestation of that hash proves which one is in force. Secrets go to `maps` (a
+Secret), everything else to `config` (a ConfigMap).
 """
 
 import functools
@@ -100,7 +100,7 @@ class DoorConfig:
     """With it every client must show a certificate signed by it (mutual TLS)."""
     operator_common_name: str = OPERATOR_COMMON_NAME
     operator_certificates: tuple[str, ...] = ()
-    """SHA-256 of the operator's certificates (DER). Needed with `client_ca_pem`: the users' authority could sign our name too."""
+    """SHA-256 of the operator's certificates (DER). Needed with `client_ca_pem`, whose authority could sign our name."""
     nameservers: tuple[str, ...] = ()
     """`address:port`; empty: those of the pod's resolv.conf."""
     ports: DoorPorts = DoorPorts()
@@ -131,7 +131,9 @@ def render(config: DoorConfig) -> DoorFiles:
     _check(config)
     files = {
         "haproxy.cfg": _haproxy_cfg(config),
-        "allow.acl": _lines(_cidrs("allow", config.allow) + _cidrs("pods", config.pods if config.workloads_listed else ())),
+        "allow.acl": _lines(
+            _cidrs("allow", config.allow) + _cidrs("pods", config.pods if config.workloads_listed else ())
+        ),
         "lbs.acl": _lines(_cidrs("loadBalancers", config.load_balancers)),
         "denied-users.acl": _lines((ROOT, *config.denied_users, *(user.name for user in config.technical_users))),
     }
@@ -193,7 +195,7 @@ def _check(config: DoorConfig) -> None:
     for digest in config.operator_certificates:
         _match("operatorCertificates", _SHA256, digest, "a SHA-256 in 64 hex digits")
     if config.client_ca_pem is not None and not config.operator_certificates:
-        raise InvalidSpec("operatorCertificates", "needed with a client authority, which could sign the operator's name too")
+        raise InvalidSpec("operatorCertificates", "needed with a client authority, which could sign our name too")
     if config.client_ca_pem is not None and "PRIVATE KEY" in config.client_ca_pem:
         raise InvalidSpec("clientCa", "holds a private key; give the certificates alone")
     for user in config.denied_users:
@@ -219,7 +221,7 @@ def _check_keys(config: DoorConfig) -> None:
     users = {user.name for user in config.technical_users}
     for key in config.keys:
         path = f"keys[{key.key_id}]"
-        _match(path, _KEY_ID, key.key_id, "a letter or digit, then up to 127 of letters, digits, '.', '_', '@', '/', '-'")
+        _match(path, _KEY_ID, key.key_id, "a letter or digit, then up to 127 letters, digits or any of ._@/-")
         _match(path, _SHA256, key.digest, "a SHA-256 in 64 hex digits")
         if key.user not in users:
             raise InvalidSpec(path, f"acts as {key.user!r}, which is no technical user")

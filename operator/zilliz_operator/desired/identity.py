@@ -69,7 +69,7 @@ class Trust:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreIdentity:
-    """One identity on the store. Kind IRSA: a role named `name` with `trust`; AccessKeys: a user `name` with a key pair.
+    """One identity on the store: a role `name` with `trust` (IRSA), or a user `name` with a key pair (AccessKeys).
 
     The policy is a *managed* one (some stores refuse part of these actions inline) named `policy_name`, attached to it
     alone.

@@ -1,8 +1,8 @@
 """Whether a live object still is what we want, without writing to find out.
 
-Two questions, both needed: is everything we want there (somebody edited it), and is what we wanted last time still what we
-want now (we stopped wanting a field, which the first question cannot see)? Fields that others or the API server add are
-theirs and do not count.
+Two questions, both needed: is everything we want there (somebody edited it), and is what we wanted last time still what
+we want now (we stopped wanting a field, which the first question cannot see)? Fields that others or the API server add
+are theirs and do not count: server-side apply would leave them, so writing on their account would never end.
 """
 
 import hashlib
@@ -51,8 +51,6 @@ def needs_apply(desired: Manifest, live: Manifest) -> bool:
     recorded = (live["metadata"].get("annotations") or {}).get(APPLIED_HASH)
     if recorded != applied_hash(desired):
         return True
-    if desired["kind"] == "Secret" and (desired.get("data") or {}).keys() != (live.get("data") or {}).keys():
-        return True  # a Secret of ours holds our keys and no others
     return not contains(live, stamped(desired))
 
 

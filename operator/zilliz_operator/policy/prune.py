@@ -1,7 +1,7 @@
 """Which live children nobody wants any more.
 
-Deliberately timid: it judges only objects with our mark, never one that another controller made from ours, and never a kind
-that holds data or carries everything else. Nothing that holds data dies because a list was short.
+Deliberately timid: it judges only objects with our mark, never one that another controller made from ours, and never a
+kind that holds data or carries everything else. Nothing that holds data dies because a list was short.
 """
 
 from collections.abc import Iterable

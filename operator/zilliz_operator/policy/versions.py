@@ -1,7 +1,7 @@
 """Which Milvus version a cluster runs, and from which image.
 
-A version comes out of the DataPlane's catalogue. A cluster keeps the one it was born with until its spec names a newer one:
-editing the catalogue must never restart or break what runs.
+A version comes out of the DataPlane's catalogue. A cluster keeps the one it was born with until its spec names a newer
+one: editing the catalogue must never restart or break what runs.
 """
 
 import re
