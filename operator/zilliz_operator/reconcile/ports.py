@@ -83,6 +83,10 @@ class AspectResult:
 class ObjectStore(Protocol):
     """Buckets of one data plane, and the one identity a cluster uses on them."""
 
+    async def check(self) -> str:
+        """Ask the store something that only its administrator may, and say what answered, for evidence."""
+        ...
+
     async def ensure_bucket(self, desired: Any) -> Sequence[AspectResult]:
         """Make the bucket (a `desired.bucket.Bucket`) exist and every aspect hold. Writes only what differs.
         Raises NameTaken when a bucket of that name is not tagged with our UID."""

@@ -29,9 +29,10 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a pass says about the next one: `again_in` seconds, or None to sleep until woken or swept."""
+    """What a pass says about the next one: `again_in` seconds, or None to sleep until woken or swept. `alive` False: it is gone."""
 
     again_in: float | None = None
+    alive: bool = True
 
 
 Reconciler = Callable[[Key], Awaitable[Outcome]]

@@ -1,0 +1,49 @@
+"""The operator's own settings, from its environment (the chart sets them)."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from zilliz_operator import __version__
+from zilliz_operator.api.exceptions import InvalidSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorConfig:
+    """What `zilliz-operator run` needs to know."""
+
+    namespace: str
+    identity: str
+    operator_image: str
+    gateway_image: str
+    log_level: str = "info"
+    health_port: int = 8080
+    metrics_port: int = 9090
+    workers: int = 8
+    """Objects reconciled at a time."""
+    sweep_seconds: float = 300.0
+    """How often every object is looked at although nothing woke it; each with its own jitter."""
+    leader_election: bool = True
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> OperatorConfig:
+    """Read `POD_NAMESPACE`, `POD_NAME` and `ZILLIZ_*`; raises InvalidSpec naming the variable that is wrong."""
+    return OperatorConfig(
+        namespace=environment.get("POD_NAMESPACE") or "zilliz-system",
+        identity=environment.get("POD_NAME") or os.uname().nodename,
+        operator_image=environment.get("ZILLIZ_OPERATOR_IMAGE") or f"docker.io/zillizbyoc/operator:{__version__}",
+        gateway_image=environment.get("ZILLIZ_GATEWAY_IMAGE") or f"docker.io/zillizbyoc/gateway:{__version__}",
+        log_level=environment.get("ZILLIZ_LOG_LEVEL") or "info",
+        health_port=_number(environment, "ZILLIZ_HEALTH_PORT", 8080),
+        metrics_port=_number(environment, "ZILLIZ_METRICS_PORT", 9090),
+        workers=_number(environment, "ZILLIZ_WORKERS", 8),
+        sweep_seconds=float(_number(environment, "ZILLIZ_SWEEP_SECONDS", 300)),
+        leader_election=environment.get("ZILLIZ_LEADER_ELECTION", "true") != "false",
+    )
+
+
+def _number(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isdigit() or int(text) < 1:
+        raise InvalidSpec(name, f"must be a whole number above 0, got {text!r}")
+    return int(text)

@@ -1,0 +1,147 @@
+"""AccessPolicy: make the subjects' credentials in the project, and say on which clusters they open something.
+
+The clusters' own passes put keys, users and roles in force; they read the Secrets made here and keep digests of keys alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from zilliz_operator.api import names
+from zilliz_operator.api.accesspolicy import AccessPolicy, Level, Subject, SubjectKind
+from zilliz_operator.api.conditions import ConditionType, Reason
+from zilliz_operator.api.validate import validate
+from zilliz_operator.api.zillizcluster import ZillizCluster
+from zilliz_operator.desired import connection
+from zilliz_operator.policy import drift
+from zilliz_operator.policy.status import FALSE, StepResult, conditions
+from zilliz_operator.reconcile import statuses
+from zilliz_operator.reconcile.allowlist import clusters_of, per_cluster, summary
+from zilliz_operator.reconcile.pass_ import World
+from zilliz_operator.reconcile.ports import Manifest
+from zilliz_operator.reconcile.queue import Key, Outcome
+from zilliz_operator.reconcile.selection import missing, selects
+from zilliz_operator.reconcile.steps.errors import LATER
+from zilliz_operator.reconcile.vault import decoded
+
+WITH_SECRET = (SubjectKind.CLUSTER_USER, SubjectKind.API_KEY)
+CONNECTION_KEYS = ("host", "port", "uri", "ca.crt")
+
+
+def secret_of(policy: AccessPolicy, subject: Subject) -> str:
+    """The Secret of a subject's credential; named after policy and subject unless the spec names it."""
+    return subject.secret_name or f"{policy.metadata.name}-{subject.name.lower().replace('_', '-')}"
+
+
+def ends(policy: AccessPolicy, subject: Subject) -> datetime | None:
+    """When a subject loses what the policy gives: the earlier of its own and the policy's end."""
+    return min((end for end in (subject.expires_at, policy.spec.expires_at) if end), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectFound:
+    """How it stands with one subject, as its status entry, and whether only a person can go on."""
+
+    entry: dict[str, Any]
+    reason: Reason | None = None
+
+
+class AccessPolicyReconciler:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def reconcile(self, key: Key) -> Outcome:
+        raw = await self._world.hub.get("AccessPolicy", key.name, key.namespace)
+        if raw is None:
+            return Outcome(alive=False)
+        if raw["metadata"].get("deletionTimestamp"):
+            return Outcome()
+        raw = {**raw, "kind": "AccessPolicy"}
+        findings = validate(raw)
+        if findings:
+            return await self._write(raw, StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, str(findings[0])), {})
+        policy = AccessPolicy.parse(raw)
+        if policy.spec.level is Level.ORGANIZATION and key.namespace != self._world.operator_namespace:
+            message = f"level Organization is only for policies in namespace {self._world.operator_namespace}: use level Project"
+            return await self._write(raw, StepResult(ConditionType.READY, FALSE, Reason.LEVEL_NOT_ALLOWED, message), {})
+        everywhere = policy.spec.level is Level.ORGANIZATION
+        existing = await clusters_of(self._world, None if everywhere else key.namespace)
+        selection = policy.spec.clusters if policy.spec.level is Level.CLUSTER else None
+        chosen = [c for c in existing if selects(selection, name=c.metadata.name, labels=c.metadata.labels)]
+        subjects = [await self._subject(policy, subject, chosen) for subject in policy.spec.subjects]
+        entries = per_cluster(chosen, raw)
+        ready = self._ready(subjects, entries, missing(selection, [c.metadata.name for c in existing]))
+        outcome = await self._write(raw, ready, {"clusters": entries, "subjects": [s.entry for s in subjects]})
+        return self._until_next_end(policy, outcome)
+
+    def _ready(self, subjects: Sequence[SubjectFound], entries: Sequence[dict[str, str]], absent: Sequence[str]) -> StepResult:
+        for found in subjects:
+            if found.reason is not None:
+                message = f"{found.entry['kind']} {found.entry['name']}: {found.entry['message']}"
+                return StepResult(ConditionType.READY, FALSE, found.reason, message, again_in=LATER)
+        return summary(entries, absent)
+
+    def _until_next_end(self, policy: AccessPolicy, outcome: Outcome) -> Outcome:
+        now = self._world.clock.now()
+        coming = [end for subject in policy.spec.subjects if (end := ends(policy, subject)) and end > now]
+        if not coming:
+            return outcome
+        wait = (min(coming) - now).total_seconds() + 0.5
+        return Outcome(again_in=min(wait, outcome.again_in or wait))
+
+    async def _subject(self, policy: AccessPolicy, subject: Subject, chosen: Sequence[ZillizCluster]) -> SubjectFound:
+        entry: dict[str, Any] = {"kind": str(subject.kind), "name": subject.name, "state": "Applied"}
+        if subject.kind not in WITH_SECRET:
+            message = "single sign-on and Kubernetes subjects are not in force in this release: use ApiKey or ClusterUser"
+            return SubjectFound({**entry, "state": "Pending", "message": message}, Reason.NOT_YET)
+        end = ends(policy, subject)
+        if end is not None and end <= self._world.clock.now():
+            message = f"ended on {end:%Y-%m-%dT%H:%M:%SZ} and opens nothing: set a later expiresAt or remove the subject"
+            return SubjectFound({**entry, "state": "Expired", "message": message}, Reason.KEY_EXPIRED)
+        name = entry["secretName"] = secret_of(policy, subject)
+        secret = await self._world.hub.get("Secret", name, policy.metadata.namespace)
+        if secret is not None and not _ours(secret, policy):
+            message = f"Secret {name} exists and is not this policy's: choose another secretName, or delete that Secret"
+            return SubjectFound({**entry, "state": "Failed", "message": message}, Reason.SUBJECT_SECRET_TAKEN)
+        await self._keep(policy, subject, secret, chosen)
+        return SubjectFound(entry)
+
+    async def _keep(
+        self, policy: AccessPolicy, subject: Subject, secret: Manifest | None, chosen: Sequence[ZillizCluster]
+    ) -> None:
+        """The Secret with its credential (made once, never changed here) and, for a single cluster, how to connect."""
+        stored = decoded(secret)
+        where = await self._connection(policy, chosen)
+        if subject.kind is SubjectKind.API_KEY:
+            token = stored.get("token") or self._world.randomness.token()
+            wanted = connection.api_key_secret(policy, subject, name=secret_of(policy, subject), token=token, where=where)
+        else:
+            password = stored.get("password") or self._world.randomness.password()
+            wanted = connection.user_secret(policy, subject, name=secret_of(policy, subject), password=password, where=where)
+        if secret is None or drift.needs_apply(wanted, secret):
+            await self._world.hub.apply(drift.stamped(wanted))
+
+    async def _connection(self, policy: AccessPolicy, chosen: Sequence[ZillizCluster]) -> dict[str, str]:
+        if len(chosen) != 1:
+            return {}
+        cluster = chosen[0].metadata
+        secret = await self._world.hub.get("Secret", names.connection_secret(cluster.name), cluster.namespace)
+        known = decoded(secret)
+        return {key: known[key] for key in CONNECTION_KEYS if key in known}
+
+    async def _write(self, raw: Manifest, ready: StepResult, fields: dict[str, object]) -> Outcome:
+        found = conditions(
+            (),
+            previous=statuses.previous_conditions(raw),
+            generation=raw["metadata"]["generation"],
+            now=self._world.clock.now(),
+            ready=ready,
+        )
+        await statuses.write(self._world.hub, raw, conditions=found, fields=fields)
+        return Outcome(again_in=ready.again_in)
+
+
+def _ours(secret: Manifest, policy: AccessPolicy) -> bool:
+    labels = secret["metadata"].get("labels") or {}
+    return bool(labels.get(names.POLICY_UID_LABEL) == policy.metadata.uid)

@@ -1,0 +1,117 @@
+"""A cluster's children on its data plane: observe all, apply what differs, prune what nobody wants.
+
+One LIST a kind at the start of a pass, compared in memory: a pass over a converged cluster reads and writes nothing.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from zilliz_operator.api import names
+from zilliz_operator.api.exceptions import NameTaken, NotReady
+from zilliz_operator.policy import drift, prune
+from zilliz_operator.reconcile.ports import Kube, Manifest
+
+APPLIED_KINDS = (
+    "ResourceQuota",
+    "LimitRange",
+    "NetworkPolicy",
+    "ServiceAccount",
+    "Issuer",
+    "Certificate",
+    "Secret",
+    "ConfigMap",
+    "Service",
+    "PodDisruptionBudget",
+    "StatefulSet",
+    "Deployment",
+)
+"""Kinds that we apply in a cluster namespace, and prune there."""
+
+OBSERVED_KINDS = (*APPLIED_KINDS, "Pod")
+
+
+@dataclass(slots=True)
+class Live:
+    """What exists in one cluster namespace and carries the cluster's mark."""
+
+    objects: dict[tuple[str, str], Manifest] = field(default_factory=dict)
+
+    def get(self, kind: str, name: str) -> Manifest | None:
+        return self.objects.get((kind, name))
+
+    def of(self, kind: str) -> Iterator[Manifest]:
+        return (obj for (each, _), obj in self.objects.items() if each == kind)
+
+    def put(self, obj: Manifest) -> None:
+        self.objects[(obj["kind"], obj["metadata"]["name"])] = obj
+
+
+async def observe(kube: Kube, *, namespace: str, uid: str) -> Live:
+    """Every child of ours. cert-manager's Secrets carry no mark of ours: read them by name."""
+    live = Live()
+    mark = {names.CLUSTER_UID_LABEL: uid}
+    for found in await asyncio.gather(*(kube.list(kind, namespace, labels=mark) for kind in OBSERVED_KINDS)):
+        for obj in found:
+            live.put(obj)
+    return live
+
+
+async def apply(kube: Kube, live: Live, wanted: Iterable[Manifest], *, uid: str) -> Sequence[str]:
+    """Apply what differs; returns `Kind/name` of each write. Raises NameTaken for an object of that name without our mark, and
+    NotReady for one that is being deleted but held by a finalizer that is not ours."""
+    written = []
+    for manifest in wanted:
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        existing = live.get(kind, name)
+        if existing is None:
+            existing = await _unmarked(kube, manifest, uid=uid)
+        if existing is not None and existing["metadata"].get("deletionTimestamp"):
+            raise NotReady(_held(existing))
+        if existing is None or drift.needs_apply(manifest, existing):
+            live.put({**await kube.apply(drift.stamped(manifest)), "kind": kind})
+            written.append(f"{kind}/{name}")
+    return written
+
+
+async def _unmarked(kube: Kube, manifest: Manifest, *, uid: str) -> Manifest | None:
+    """The object, when it exists although no listing by our mark found it: its mark was removed, or it is a stranger's."""
+    metadata = manifest["metadata"]
+    existing = await kube.get(manifest["kind"], metadata["name"], metadata.get("namespace"))
+    if existing is None:
+        return None
+    labels: dict[str, Any] = existing["metadata"].get("labels") or {}
+    annotations: dict[str, Any] = existing["metadata"].get("annotations") or {}
+    ours = labels.get(names.CLUSTER_UID_LABEL) == uid or names.APPLIED_HASH in annotations
+    if not ours:
+        raise NameTaken(
+            f"{manifest['kind']} {metadata.get('namespace', '')}/{metadata['name']}",
+            "exists and was not made by this operator; delete or rename it",
+        )
+    return existing
+
+
+def _held(obj: Manifest) -> str:
+    metadata = obj["metadata"]
+    holders = ", ".join(metadata.get("finalizers") or ()) or "its deletion"
+    return (
+        f"{obj['kind']} {metadata['name']} is being deleted and held by {holders}: "
+        "it is made anew as soon as whoever set that finalizer removes it"
+    )
+
+
+async def prune_unwanted(
+    kube: Kube, live: Live, wanted: Iterable[Manifest], *, keep_kinds: frozenset[str] = frozenset()
+) -> Sequence[str]:
+    """Delete our children that `wanted` does not contain; returns `Kind/name` of each."""
+    candidates = [obj for obj in live.objects.values() if obj["kind"] in APPLIED_KINDS and obj["kind"] not in keep_kinds]
+    removed = []
+    for obj in prune.unwanted(candidates, wanted=list(wanted)):
+        metadata = obj["metadata"]
+        if metadata.get("deletionTimestamp"):
+            continue
+        await kube.delete(obj["kind"], metadata["name"], metadata.get("namespace"), uid=metadata["uid"])
+        live.objects.pop((obj["kind"], metadata["name"]), None)
+        removed.append(f"{obj['kind']}/{metadata['name']}")
+    return removed

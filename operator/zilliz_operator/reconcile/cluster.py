@@ -1,0 +1,344 @@
+"""ZillizCluster: the visible, ordered list of steps. Read `STEPS` and you know the product.
+
+A pass reads everything once, runs the steps, prunes what nobody wants, and writes one status. A step that fails becomes a
+condition; the steps that do not stand on it go on, so an outage of the object store does not stop a certificate's renewal.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from zilliz_operator.api import names
+from zilliz_operator.api.accesspolicy import AccessPolicy, Level
+from zilliz_operator.api.allowlist import Allowlist
+from zilliz_operator.api.conditions import ConditionType, Reason
+from zilliz_operator.api.dataplane import DataPlane
+from zilliz_operator.api.exceptions import InvalidSpec, NameTaken, Rejected, Unavailable, ZillizError
+from zilliz_operator.api.validate import validate
+from zilliz_operator.api.zillizcluster import ZillizCluster
+from zilliz_operator.desired import access as desired_access
+from zilliz_operator.desired.context import ClusterContext, context_for
+from zilliz_operator.desired.store import bucket_name
+from zilliz_operator.policy import versions
+from zilliz_operator.policy.status import FALSE, UNKNOWN, StepResult, conditions
+from zilliz_operator.reconcile import children, recycle, statuses, vault
+from zilliz_operator.reconcile.accesspolicy import WITH_SECRET, secret_of
+from zilliz_operator.reconcile.pass_ import Pass, World
+from zilliz_operator.reconcile.ports import Manifest
+from zilliz_operator.reconcile.queue import Key, Outcome
+from zilliz_operator.reconcile.selection import selects
+from zilliz_operator.reconcile.steps import access, certificates, connection, door, endpoint, namespace, network, storage, workload
+from zilliz_operator.reconcile.steps.errors import LATER, failed, waits
+
+log = logging.getLogger(__name__)
+
+PAUSED = names.PREFIX + "paused"
+C = ConditionType
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`run` gives condition `type`; it is tried only while everything in `needs` is kept."""
+
+    type: ConditionType
+    run: Callable[[Pass], Awaitable[StepResult]]
+    needs: tuple[ConditionType, ...] = ()
+
+
+STEPS = (
+    Step(C.NAMESPACE_ISOLATED, namespace.claim),
+    Step(C.NETWORK_ISOLATED, network.close, needs=(C.NAMESPACE_ISOLATED,)),
+    Step(C.STORAGE_SECURED, storage.secure, needs=(C.NAMESPACE_ISOLATED,)),
+    Step(C.IDENTITY_SCOPED, storage.scope, needs=(C.NAMESPACE_ISOLATED,)),
+    Step(C.CERTIFICATE_VALID, certificates.issue, needs=(C.NAMESPACE_ISOLATED,)),
+    Step(C.WORKLOAD_READY, workload.run, needs=(C.NETWORK_ISOLATED,)),
+    Step(C.ACCESS_APPLIED, access.apply, needs=(C.NETWORK_ISOLATED,)),
+    Step(C.ALLOWLIST_IN_FORCE, door.attest, needs=(C.NETWORK_ISOLATED,)),
+    Step(C.ENDPOINT_VERIFIED, endpoint.verify, needs=(C.CERTIFICATE_VALID,)),
+)
+
+Observe = Callable[[str, str, str, str], None]
+
+
+class ClusterReconciler:
+    """`observe` is told every condition (project, name, type, status), for metrics."""
+
+    def __init__(self, world: World, *, observe: Observe) -> None:
+        self._world = world
+        self._observe = observe
+
+    async def reconcile(self, key: Key) -> Outcome:
+        raw = await self._world.hub.get("ZillizCluster", key.name, key.namespace)
+        if raw is None:
+            return Outcome(alive=False)
+        raw = {**raw, "kind": "ZillizCluster"}
+        if raw["metadata"].get("deletionTimestamp"):
+            return Outcome()
+        if (raw["metadata"].get("annotations") or {}).get(PAUSED):
+            return await self._paused(raw)
+        await self._first_words(raw)
+        try:
+            p = await self._begin(raw)
+        except _NotStarted as why:
+            return await self._write(raw, (), {}, ready=why.ready)
+        await self._run(p)
+        return await self._write(raw, p.results, _fields(p), again=p.repeat_at_once)
+
+    async def teardown(self, key: Key) -> str:
+        """Recycle; empty once the object may go."""
+        raw = await self._world.hub.get("ZillizCluster", key.name, key.namespace)
+        if raw is None:
+            return ""
+        raw = {**raw, "kind": "ZillizCluster"}
+        cluster = ZillizCluster.parse({**raw, "spec": raw.get("spec") or {}})
+        plane_raw = await self._world.hub.get("DataPlane", cluster.spec.data_plane)
+        bucket = cluster.status.bucket or ""
+        access_ = None
+        if plane_raw is not None:
+            plane = DataPlane.parse(plane_raw)
+            access_ = await self._world.data_planes.access(plane)
+            prefix = plane.spec.object_storage.bucket_prefix
+            identity = names.cluster_id(cluster.metadata.uid)
+            bucket = bucket or names.bucket_name(prefix=prefix, cluster_id=identity, purpose="data")
+        await recycle.recycle(self._world, cluster, raw, access_, bucket=bucket)
+        return ""
+
+    # ---- the parts of a pass ------------------------------------------------------------------------------------------------
+
+    async def _first_words(self, raw: Manifest) -> None:
+        """Say that work has begun before any of it: an empty status reads as finished to GitOps tools."""
+        if (raw.get("status") or {}).get("conditions"):
+            return
+        begun = StepResult(C.READY, FALSE, Reason.PROGRESSING, "the cluster is being made")
+        found = conditions((), previous=(), generation=raw["metadata"]["generation"], now=self._world.clock.now(), ready=begun)
+        fields = {"clusterId": names.cluster_id(raw["metadata"]["uid"])}
+        await statuses.write(self._world.hub, raw, conditions=found, fields=fields)
+        raw["status"] = {
+            "observedGeneration": raw["metadata"]["generation"],
+            "conditions": [c.to_dict() for c in found],
+            **fields,
+        }
+
+    async def _begin(self, raw: Manifest) -> Pass:
+        """Read everything that a pass decides from. Raises _NotStarted with Ready when it cannot begin."""
+        findings = validate(raw)
+        if findings:
+            raise _NotStarted(StepResult(C.READY, FALSE, Reason.INVALID_SPEC, str(findings[0])))
+        cluster = ZillizCluster.parse(raw)
+        plane_raw = await self._world.hub.get("DataPlane", cluster.spec.data_plane)
+        if plane_raw is None:
+            message = f"spec.dataPlane: no DataPlane is named {cluster.spec.data_plane}: create it (kubectl get zdp lists them)"
+            raise _NotStarted(StepResult(C.READY, FALSE, Reason.DATA_PLANE_NOT_FOUND, message, again_in=LATER))
+        data_plane = _parsed_plane(plane_raw)
+        ctx = self._context(cluster, data_plane)
+        try:
+            plane = await self._world.data_planes.access(data_plane)
+            live = await children.observe(plane.kube, namespace=ctx.namespace, uid=ctx.uid)
+        except Unavailable as error:
+            raise _NotStarted(StepResult(C.READY, UNKNOWN, Reason.DATA_PLANE_UNREACHABLE, str(error), again_in=LATER)) from None
+        except Rejected as error:
+            raise _NotStarted(StepResult(C.READY, FALSE, Reason.DATA_PLANE_NOT_READY, str(error), again_in=LATER)) from None
+        except ZillizError as error:
+            raise _NotStarted(StepResult(C.READY, FALSE, Reason.CREDENTIALS_MISSING, str(error), again_in=LATER)) from None
+        allowlists, policies, secrets = await self._policies(cluster)
+        stored = await self._world.hub.get("Secret", vault.vault_name(ctx.cluster_id), self._world.operator_namespace)
+        fallbacks = {**_from(live, "milvus-root"), **_from(live, "technical-users"), **_from(live, "store-credentials")}
+        if "password" in fallbacks:
+            fallbacks[vault.ROOT] = fallbacks.pop("password")
+        filled = vault.fill(stored, fallbacks=fallbacks, users=desired_access.TECHNICAL_USERS, randomness=self._world.randomness)
+        await vault.keep(self._world.hub, filled, ctx, namespace=self._world.operator_namespace)
+        return Pass(
+            world=self._world,
+            raw=raw,
+            cluster=cluster,
+            data_plane=data_plane,
+            plane=plane,
+            ctx=ctx,
+            live=live,
+            vault=filled,
+            allowlists=allowlists,
+            policies=policies,
+            subject_secrets=secrets,
+        )
+
+    def _context(self, cluster: ZillizCluster, data_plane: DataPlane) -> ClusterContext:
+        try:
+            chosen = versions.effective(cluster.spec.version, born_with=cluster.status.version, catalogue=data_plane.spec.versions)
+        except versions.VersionRefused as refused:
+            raise _NotStarted(StepResult(C.READY, FALSE, refused.reason, str(refused), again_in=LATER)) from None
+        return context_for(
+            cluster,
+            data_plane,
+            version=chosen.version,
+            image=chosen.image,
+            operator_namespace=self._world.operator_namespace,
+        )
+
+    async def _policies(
+        self, cluster: ZillizCluster
+    ) -> tuple[Sequence[Allowlist], Sequence[AccessPolicy], dict[str, Manifest]]:
+        """The policies that select this cluster and can be read, and the project's Secrets that their subjects name."""
+        hub, project = self._world.hub, cluster.metadata.namespace
+        raw_lists, raw_policies, raw_organization = await asyncio.gather(
+            hub.list("Allowlist", project),
+            hub.list("AccessPolicy", project),
+            hub.list("AccessPolicy", self._world.operator_namespace),
+        )
+        means = {"name": cluster.metadata.name, "labels": cluster.metadata.labels}
+        allowlists = [a for a in _readable(Allowlist, raw_lists) if selects(a.spec.clusters, **means)]
+        own = [p for p in _readable(AccessPolicy, raw_policies) if p.spec.level is not Level.ORGANIZATION]
+        chosen = [p for p in own if p.spec.level is Level.PROJECT or selects(p.spec.clusters, **means)]
+        chosen += [p for p in _readable(AccessPolicy, raw_organization) if p.spec.level is Level.ORGANIZATION]
+        secrets: dict[str, Manifest] = {}
+        for policy in chosen:
+            for subject in policy.spec.subjects:
+                if subject.kind in WITH_SECRET:
+                    name = secret_of(policy, subject)
+                    found = await hub.get("Secret", name, policy.metadata.namespace)
+                    if found is not None:
+                        secrets[f"{policy.metadata.namespace}/{name}"] = found
+        return allowlists, chosen, secrets
+
+    async def _run(self, p: Pass) -> None:
+        for step in STEPS:
+            missing = next((need for need in step.needs if not p.kept(need)), None)
+            if missing is not None:
+                p.complete = False
+                p.results.append(waits(step.type, for_=missing))
+                continue
+            try:
+                p.results.append(await step.run(p))
+            except ZillizError as error:
+                p.complete = False
+                p.results.append(failed(step.type, error))
+                if isinstance(error, NameTaken) and step.type is C.NAMESPACE_ISOLATED:
+                    return
+        await connection.publish(p)
+        if p.complete and self._world.leads():
+            p.written += [f"-{name}" for name in await children.prune_unwanted(p.kube, p.live, p.wanted)]
+        if p.written:
+            log.info("changed", extra={"object": p.cluster.ref, "writes": ", ".join(p.written)})
+
+    # ---- its end ------------------------------------------------------------------------------------------------------------
+
+    async def _paused(self, raw: Manifest) -> Outcome:
+        before = statuses.previous_conditions(raw)
+        ready = next((c for c in before if c.type == C.READY), None)
+        kept = StepResult(C.READY, ready.status, Reason(ready.reason), ready.message) if ready else None
+        results = [StepResult(C(c.type), c.status, Reason(c.reason), c.message) for c in before if c.type in set(STEP_TYPES)]
+        summary = kept or StepResult(C.READY, UNKNOWN, Reason.PAUSED, f"paused by the annotation {PAUSED}: remove it to go on")
+        found = conditions(
+            results,
+            previous=before,
+            generation=(raw.get("status") or {}).get("observedGeneration") or raw["metadata"]["generation"],
+            now=self._world.clock.now(),
+            ready=summary,
+            paused=True,
+        )
+        fields = {"observedGeneration": (raw.get("status") or {}).get("observedGeneration")}
+        await statuses.write(self._world.hub, raw, conditions=found, fields={k: v for k, v in fields.items() if v is not None})
+        return Outcome()
+
+    async def _write(
+        self,
+        raw: Manifest,
+        results: Sequence[StepResult],
+        fields: Mapping[str, Any],
+        *,
+        ready: StepResult | None = None,
+        again: bool = False,
+    ) -> Outcome:
+        if ready is None and again and all(r.kept for r in results):
+            ready = StepResult(C.READY, FALSE, Reason.PROGRESSING, "one more pass puts what was just learned in force")
+        found = conditions(
+            results,
+            previous=statuses.previous_conditions(raw),
+            generation=raw["metadata"]["generation"],
+            now=self._world.clock.now(),
+            ready=ready,
+        )
+        for condition in found:
+            self._observe(raw["metadata"]["namespace"], raw["metadata"]["name"], condition.type, condition.status)
+        await statuses.write(self._world.hub, raw, conditions=found, fields=fields)
+        if again:
+            return Outcome(again_in=0.0)
+        waits_for = [r.again_in for r in (*results, *((ready,) if ready else ())) if r.again_in is not None]
+        return Outcome(again_in=min(waits_for, default=None))
+
+
+STEP_TYPES = tuple(step.type for step in STEPS)
+
+
+class _NotStarted(Exception):
+    """A pass could not begin; `ready` says why."""
+
+    def __init__(self, ready: StepResult) -> None:
+        super().__init__(ready.message)
+        self.ready = ready
+
+
+def _parsed_plane(raw: Manifest) -> DataPlane:
+    findings = validate({**raw, "kind": "DataPlane"})
+    if findings:
+        message = f"DataPlane {raw['metadata']['name']}: {findings[0]}"
+        raise _NotStarted(StepResult(C.READY, FALSE, Reason.DATA_PLANE_NOT_READY, message, again_in=LATER))
+    return DataPlane.parse(raw)
+
+
+R = TypeVar("R", Allowlist, AccessPolicy)
+
+
+def _readable(kind: type[R], raws: Sequence[Manifest]) -> list[R]:
+    """Those that are valid. An invalid one grants nothing, and its own status says why."""
+    found = []
+    for raw in raws:
+        if raw["metadata"].get("deletionTimestamp"):
+            continue
+        try:
+            if not validate(raw):
+                found.append(kind.parse(raw))
+        except InvalidSpec:
+            continue
+    return found
+
+
+def _from(live: children.Live, name: str) -> dict[str, str]:
+    return vault.decoded(live.get("Secret", name))
+
+
+def _fields(p: Pass) -> dict[str, Any]:
+    """Status beside the conditions. Nothing here moves while the cluster is at rest."""
+    spec = p.ctx.spec
+    fields: dict[str, Any] = {
+        "clusterId": p.ctx.cluster_id,
+        "namespace": p.ctx.namespace,
+        "dataPlane": p.ctx.data_plane_name,
+        "version": p.ctx.version,
+        "bucket": bucket_name(p.ctx, "data"),
+        "endpoint": f"{connection.host(p)}:{names.GATEWAY_PORT}",
+        "address": connection.address(p) or None,
+        "connectionSecret": names.connection_secret(p.ctx.name),
+        "size": f"{spec.size.cu_size} CU × {spec.size.replicas}",
+        "allowlist": {
+            "cidrs": p.allow_cidrs,
+            "workloads": p.allow_workloads,
+            "allowlists": len(p.allowlists),
+            "anywhere": p.allow_anywhere,
+        },
+        "policies": _in_force(p),
+    }
+    if p.config_hash:
+        fields["gateway"] = {"replicas": door.REPLICAS, "inForce": p.in_force, "config": p.config_hash[:12]}
+    if p.certificate_sha256:
+        fields["certificate"] = {"sha256": p.certificate_sha256, "notAfter": p.certificate_not_after}
+    return {key: value for key, value in fields.items() if value is not None or key in p.raw.get("status", {})}
+
+
+def _in_force(p: Pass) -> list[dict[str, Any]]:
+    """Policies that this pass saw in force: all that were read, once door and server confirm."""
+    if not p.kept(C.ALLOWLIST_IN_FORCE, C.ACCESS_APPLIED) or p.repeat_at_once:
+        return list((p.raw.get("status") or {}).get("policies") or ())
+    applied = [("Allowlist", a.metadata) for a in p.allowlists] + [("AccessPolicy", a.metadata) for a in p.policies]
+    return [{"kind": kind, "name": meta.name, "generation": meta.generation} for kind, meta in sorted(applied, key=lambda x: (x[0], x[1].name))]

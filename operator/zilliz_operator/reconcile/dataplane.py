@@ -1,0 +1,90 @@
+"""DataPlane: say whether its Kubernetes, its object store and its issuer answer, before a cluster finds out the hard way."""
+
+from zilliz_operator.api.conditions import ConditionType, Reason
+from zilliz_operator.api.dataplane import DataPlane
+from zilliz_operator.api.exceptions import Rejected, Unavailable, ZillizError
+from zilliz_operator.api.validate import validate
+from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult, conditions
+from zilliz_operator.reconcile import statuses
+from zilliz_operator.reconcile.allowlist import clusters_of
+from zilliz_operator.reconcile.pass_ import DataPlaneAccess, World
+from zilliz_operator.reconcile.ports import Manifest
+from zilliz_operator.reconcile.queue import Key, Outcome
+from zilliz_operator.reconcile.steps.errors import LATER
+
+
+class DataPlaneReconciler:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def reconcile(self, key: Key) -> Outcome:
+        raw = await self._world.hub.get("DataPlane", key.name)
+        if raw is None:
+            return Outcome(alive=False)
+        if raw["metadata"].get("deletionTimestamp"):
+            return Outcome()
+        raw = {**raw, "kind": "DataPlane"}
+        findings = validate(raw)
+        if findings:
+            wrong = StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, str(findings[0]))
+            return await self._write(raw, (), {}, ready=wrong)
+        plane = DataPlane.parse(raw)
+        used = [c for c in await clusters_of(self._world, None) if c.spec.data_plane == key.name]
+        results = [await self._issuer(plane), await self._store(plane)]
+        return await self._write(raw, results, {"clusters": len(used), "defaultVersion": plane.spec.versions[0].version})
+
+    async def teardown(self, key: Key) -> str:
+        """A DataPlane goes only when no cluster is left on it: without it their data could not be reached any more."""
+        used = [c.ref for c in await clusters_of(self._world, None) if c.spec.data_plane == key.name]
+        return f"clusters still use this data plane, delete them first: {', '.join(sorted(used)[:10])}" if used else ""
+
+    async def _access(self, plane: DataPlane) -> DataPlaneAccess:
+        return await self._world.data_planes.access(plane)
+
+    async def _store(self, plane: DataPlane) -> StepResult:
+        type = ConditionType.OBJECT_STORE_READY
+        try:
+            access = await self._access(plane)
+            said = await access.store.check()
+        except Unavailable as error:
+            return StepResult(type, UNKNOWN, Reason.OBJECT_STORE_UNAVAILABLE, str(error), again_in=LATER)
+        except Rejected as error:
+            return StepResult(type, FALSE, Reason.OBJECT_STORE_REJECTED, str(error), again_in=LATER)
+        except ZillizError as error:
+            return StepResult(type, FALSE, Reason.CREDENTIALS_MISSING, str(error), again_in=LATER)
+        return StepResult(type, TRUE, Reason.KEPT, said)
+
+    async def _issuer(self, plane: DataPlane) -> StepResult:
+        type = ConditionType.ISSUER_READY
+        reference = plane.spec.certificates.issuer_ref
+        if reference is None:
+            return StepResult(type, TRUE, Reason.NOT_APPLICABLE, "certificates come from AWS Certificate Manager")
+        if reference.group != "cert-manager.io" or reference.kind != "ClusterIssuer":
+            return StepResult(type, TRUE, Reason.NOT_APPLICABLE, f"{reference.kind} {reference.name} of {reference.group} is not ours to judge")
+        try:
+            access = await self._access(plane)
+            issuer = await access.kube.get("ClusterIssuer", reference.name)
+        except ZillizError as error:
+            return StepResult(type, UNKNOWN, Reason.DATA_PLANE_UNREACHABLE, str(error), again_in=LATER)
+        if issuer is None:
+            message = f"ClusterIssuer {reference.name} does not exist: create it, or correct spec.certificates.issuerRef"
+            return StepResult(type, FALSE, Reason.ISSUER_MISSING, message, again_in=LATER)
+        found = (issuer.get("status") or {}).get("conditions") or ()
+        ready = next((c for c in found if c.get("type") == "Ready"), {})
+        if ready.get("status") != "True":
+            message = f"ClusterIssuer {reference.name} is not ready: {ready.get('message', 'cert-manager has not looked at it')}"
+            return StepResult(type, FALSE, Reason.ISSUER_NOT_READY, message, again_in=LATER)
+        return StepResult(type, TRUE, Reason.KEPT, f"ClusterIssuer {reference.name} is ready")
+
+    async def _write(
+        self, raw: Manifest, results: tuple[()] | list[StepResult], fields: dict[str, object], *, ready: StepResult | None = None
+    ) -> Outcome:
+        found = conditions(
+            results,
+            previous=statuses.previous_conditions(raw),
+            generation=raw["metadata"]["generation"],
+            now=self._world.clock.now(),
+            ready=ready,
+        )
+        await statuses.write(self._world.hub, raw, conditions=found, fields=fields)
+        return Outcome(again_in=min((r.again_in for r in (*results, *((ready,) if ready else ())) if r.again_in), default=None))

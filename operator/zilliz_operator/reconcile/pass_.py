@@ -1,0 +1,124 @@
+"""One pass over one cluster: what was read once at its start, and what its steps learn for each other.
+
+Mutable on purpose and short-lived: it is made at the start of a pass and thrown away at its end, so nothing is ever remembered
+that could be observed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from zilliz_operator.api.accesspolicy import AccessPolicy
+from zilliz_operator.api.allowlist import Allowlist
+from zilliz_operator.api.conditions import ConditionType
+from zilliz_operator.api.dataplane import DataPlane
+from zilliz_operator.api.zillizcluster import ZillizCluster
+from zilliz_operator.desired.context import ClusterContext
+from zilliz_operator.policy.status import StepResult
+from zilliz_operator.reconcile.children import Live
+from zilliz_operator.reconcile.ports import (
+    Clock,
+    DoorAddress,
+    DoorProbe,
+    Kube,
+    Manifest,
+    MilvusAdmin,
+    ObjectStore,
+    Secrets,
+)
+from zilliz_operator.reconcile.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlaneAccess:
+    """A data plane as a pass reaches it. `local`: pods can be dialled by their addresses."""
+
+    kube: Kube
+    store: ObjectStore
+    store_ca_pem: str
+    door_ca_pem: str
+    local: bool
+
+
+class DataPlanes(Protocol):
+    async def access(self, data_plane: DataPlane) -> DataPlaneAccess:
+        """Clients for a data plane; raises Unavailable or Rejected naming the Secret or address that is wrong."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything outside, as ports."""
+
+    hub: Kube
+    data_planes: DataPlanes
+    milvus: MilvusAdmin
+    probe: DoorProbe
+    clock: Clock
+    randomness: Secrets
+    operator_namespace: str
+    operator_image: str
+    gateway_image: str
+    leads: Any
+    """Callable: whether this replica still leads. Asked before whatever cannot be undone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knocker:
+    """A subject's secret as read from the project: an API key's digest, or a cluster user's password."""
+
+    policy: AccessPolicy
+    subject: Any
+    secret: Manifest | None
+
+
+@dataclass(slots=True)
+class Pass:
+    """The state of one pass."""
+
+    world: World
+    raw: Manifest
+    cluster: ZillizCluster
+    data_plane: DataPlane
+    plane: DataPlaneAccess
+    ctx: ClusterContext
+    live: Live
+    vault: Vault
+    allowlists: Sequence[Allowlist]
+    policies: Sequence[AccessPolicy]
+    subject_secrets: dict[str, Manifest]
+    """Secrets of the project that policies' subjects name, by name; those that exist."""
+    results: list[StepResult] = field(default_factory=list)
+    wanted: list[Manifest] = field(default_factory=list)
+    """Every child that this pass wants to exist; what is live and not here is pruned at the end."""
+    written: list[str] = field(default_factory=list)
+    config_hash: str = ""
+    in_force: int = 0
+    certificate_sha256: str = ""
+    certificate_not_after: Any = None
+    allow_cidrs: int = 0
+    allow_workloads: int = 0
+    allow_anywhere: bool = False
+    repeat_at_once: bool = False
+    """Something learned in this pass changes what an earlier step would have done."""
+    complete: bool = True
+    """False when some step could not say what it wants: then nothing is pruned."""
+
+    @property
+    def kube(self) -> Kube:
+        return self.plane.kube
+
+    def result(self, type: ConditionType) -> StepResult | None:
+        return next((r for r in self.results if r.type is type), None)
+
+    def kept(self, *types: ConditionType) -> bool:
+        return all((found := self.result(type)) is not None and found.kept for type in types)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One gateway pod, and how to dial it."""
+
+    pod: str
+    ready: bool
+    address: DoorAddress

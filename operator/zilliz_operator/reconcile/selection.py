@@ -1,0 +1,26 @@
+"""Which clusters a policy selects, and which policies select a cluster: one answer for both directions."""
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from zilliz_operator.api.fields import ClusterSelection
+
+
+class Selecting(Protocol):
+    @property
+    def clusters(self) -> ClusterSelection | None: ...
+
+
+def selects(selection: ClusterSelection | None, *, name: str, labels: Mapping[str, str]) -> bool:
+    """Whether a selection of the same project means this cluster. None means every cluster of the project."""
+    if selection is None:
+        return True
+    if name in selection.names:
+        return True
+    wanted = selection.selector.match_labels if selection.selector else {}
+    return bool(wanted) and all(labels.get(key) == value for key, value in wanted.items())
+
+
+def missing(selection: ClusterSelection | None, existing: Iterable[str]) -> list[str]:
+    """Names that a selection asks for and that no cluster has."""
+    return sorted(set(selection.names if selection else ()) - set(existing))

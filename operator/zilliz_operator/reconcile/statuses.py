@@ -1,0 +1,44 @@
+"""Writing a status: only when it differs, and with an Event when Ready turns."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zilliz_operator.api.conditions import Condition, ConditionType
+from zilliz_operator.api.exceptions import ZillizError
+from zilliz_operator.reconcile.ports import Kube, Manifest
+
+
+async def write(kube: Kube, raw: Manifest, *, conditions: Sequence[Condition], fields: Mapping[str, Any]) -> bool:
+    """Merge `fields` and the condition list into the status of `raw`; returns whether anything was written.
+
+    A field of None is removed. `observedGeneration` is always the generation that was read.
+    """
+    metadata = raw["metadata"]
+    wanted: dict[str, Any] = {
+        "observedGeneration": metadata.get("generation", 0),
+        "conditions": [condition.to_dict() for condition in conditions],
+        **fields,
+    }
+    before: dict[str, Any] = raw.get("status") or {}
+    patch = {key: value for key, value in wanted.items() if before.get(key) != value}
+    if not patch:
+        return False
+    await kube.merge_patch(raw["kind"], metadata["name"], metadata.get("namespace"), {"status": patch}, subresource="status")
+    await _tell(kube, raw, before=before, conditions=conditions)
+    return True
+
+
+async def _tell(kube: Kube, raw: Manifest, *, before: Mapping[str, Any], conditions: Sequence[Condition]) -> None:
+    ready = next((c for c in conditions if c.type == ConditionType.READY), None)
+    previous = next((c for c in before.get("conditions") or () if c.get("type") == ConditionType.READY), {})
+    if ready is None or (previous.get("status"), previous.get("reason")) == (ready.status, str(ready.reason)):
+        return
+    kind = "Normal" if ready.status == "True" or not previous else "Warning"
+    try:
+        await kube.event(raw, type=kind, reason=str(ready.reason), message=ready.message)
+    except ZillizError:
+        return  # an Event is a courtesy; the status above is the record
+
+
+def previous_conditions(raw: Manifest) -> tuple[Condition, ...]:
+    return tuple(Condition.from_dict(c) for c in (raw.get("status") or {}).get("conditions") or ())

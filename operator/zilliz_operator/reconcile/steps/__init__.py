@@ -1,0 +1,1 @@
+"""The steps of a cluster's pass, one file a promise. Each observes, decides, applies and returns its condition."""

@@ -1,0 +1,144 @@
+"""AccessApplied: Milvus' own users and roles. Root's default password goes first; nobody is let in before it is seen refused.
+
+The server applies grants with a delay and can lose close opposite calls, so there is one writer per cluster, everything is read
+back on the next pass, and a key or user is refused at the door before it is removed here.
+"""
+
+from collections.abc import Mapping
+
+from zilliz_operator.api.accesspolicy import SubjectKind
+from zilliz_operator.api.conditions import ConditionType, Reason
+from zilliz_operator.api.exceptions import Unavailable
+from zilliz_operator.desired import access as desired_access
+from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult
+from zilliz_operator.reconcile import vault
+from zilliz_operator.reconcile.accesspolicy import ends, secret_of
+from zilliz_operator.reconcile.pass_ import Pass
+from zilliz_operator.reconcile.ports import DoorAddress, Grant
+from zilliz_operator.reconcile.steps import door
+from zilliz_operator.reconcile.steps.errors import LATER, SOON
+from zilliz_operator.reconcile.vault import ROOT, decoded
+
+TYPE = ConditionType.ACCESS_APPLIED
+DEFAULT_ROOT_PASSWORD = "Milvus"  # noqa: S105 - the server's published default, which this step removes
+
+
+async def apply(p: Pass) -> StepResult:
+    """Secure root, strip `public`, then make roles and users what the policies want."""
+    if p.ctx.suspended:
+        return StepResult(TYPE, UNKNOWN, Reason.SUSPENDED, "suspended: users and roles are kept as they are")
+    found = await door.doors(p)
+    if not found:
+        return StepResult(TYPE, UNKNOWN, Reason.WAITING_FOR_PODS, "no gateway is there yet", again_in=SOON)
+    try:
+        return await _through(p, found[0].address)
+    except Unavailable as error:
+        starting = not found[0].ready
+        reason = Reason.WAITING_FOR_PODS if starting else Reason.MILVUS_UNAVAILABLE
+        message = "Milvus is starting" if starting else str(error)
+        return StepResult(TYPE, UNKNOWN, reason, message, again_in=SOON)
+
+
+async def _through(p: Pass, address: DoorAddress) -> StepResult:
+    milvus, root = p.world.milvus, p.vault.password(ROOT)
+    if not await milvus.login_works(address, user=ROOT, password=root):
+        if not await milvus.login_works(address, user=ROOT, password=DEFAULT_ROOT_PASSWORD):
+            message = (
+                "Milvus accepts neither root's stored password nor the default one: somebody changed it. "
+                "Put the right one into key root of the cluster's credentials Secret in the operator's namespace"
+            )
+            return StepResult(TYPE, FALSE, Reason.ROOT_PASSWORD_UNKNOWN, message, again_in=LATER)
+        await milvus.change_password(address, user=ROOT, old=DEFAULT_ROOT_PASSWORD, new=root)
+        p.written.append("root password")
+    if not p.vault.root_secured:
+        if await milvus.login_works(address, user=ROOT, password=DEFAULT_ROOT_PASSWORD):
+            return StepResult(TYPE, FALSE, Reason.PROGRESSING, "the default password is still accepted", again_in=SOON)
+        p.vault = p.vault.secured()
+        await vault.keep(p.world.hub, p.vault, p.ctx, namespace=p.world.operator_namespace)
+        p.repeat_at_once = True
+    roles = await _roles(p, address, root)
+    users = await _users(p, address, root)
+    foreign = sorted(set(users.found) - set(users.wanted) - {ROOT})
+    message = (
+        f"default root password refused; public has no grants; {len(roles)} roles and {len(users.wanted)} users as the policies want"
+        + (f"; not made by us, left alone: {', '.join(foreign)}" if foreign else "")
+    )
+    return StepResult(TYPE, TRUE, Reason.APPLIED, message)
+
+
+async def _roles(p: Pass, address: DoorAddress, root: str) -> Mapping[str, frozenset[Grant]]:
+    """Our roles with exactly their grants, and none at all for `public`, whose defaults come back at every server start."""
+    milvus = p.world.milvus
+    wanted = desired_access.roles(p.ctx.version)
+    found = await milvus.roles(address, password=root)
+    for role, grants in {**wanted, "public": frozenset[Grant]()}.items():
+        have = found.get(role)
+        if have is None and role != "public":
+            await milvus.create_role(address, password=root, role=role)
+            p.written.append(f"role {role}")
+        extra, lacking = (have or frozenset()) - grants, grants - (have or frozenset())
+        if extra:
+            await milvus.revoke(address, password=root, role=role, grants=sorted(extra, key=repr))
+            p.written.append(f"revoke {len(extra)} from {role}")
+        if lacking:
+            await milvus.grant(address, password=root, role=role, grants=sorted(lacking, key=repr))
+            p.written.append(f"grant {len(lacking)} to {role}")
+    return wanted
+
+
+class _Users:
+    """Users wanted (→ role and password) and found (→ roles)."""
+
+    def __init__(self, wanted: Mapping[str, tuple[str, str]], found: Mapping[str, frozenset[str]]) -> None:
+        self.wanted, self.found = wanted, found
+
+
+async def _users(p: Pass, address: DoorAddress, root: str) -> _Users:
+    milvus = p.world.milvus
+    wanted = {**_built_in_users(p), **_policy_users(p)}
+    found = dict(await milvus.users(address, password=root))
+    for user, (role, password) in wanted.items():
+        if user not in found:
+            await milvus.create_user(address, password=root, user=user, user_password=password)
+            found[user] = frozenset()
+            p.written.append(f"user {user}")
+        elif not await milvus.login_works(address, user=user, password=password):
+            await milvus.set_user_password(address, password=root, user=user, user_password=password)
+            p.written.append(f"password of {user}")
+        for extra in found[user] - {role, "public"}:
+            await milvus.remove_role(address, password=root, user=user, role=extra)
+            p.written.append(f"role {extra} from {user}")
+        if role not in found[user]:
+            await milvus.add_role(address, password=root, user=user, role=role)
+            p.written.append(f"role {role} to {user}")
+    for user in _ended_users(p, found, wanted):
+        await milvus.drop_user(address, password=root, user=user)
+        p.written.append(f"-user {user}")
+    return _Users(wanted, found)
+
+
+def _built_in_users(p: Pass) -> dict[str, tuple[str, str]]:
+    technical = {user: (role, p.vault.password(user)) for user, role in desired_access.TECHNICAL_USERS.items()}
+    return {**technical, vault.DB_ADMIN: (desired_access.ADMIN_ROLE, p.vault.password(vault.DB_ADMIN))}
+
+
+def _policy_users(p: Pass) -> dict[str, tuple[str, str]]:
+    """Cluster users of the policies, whose Secret is there and whose time is not over."""
+    now, users = p.world.clock.now(), {}
+    for policy in p.policies:
+        role = desired_access.role_name(policy.spec.role)
+        for subject in policy.spec.subjects:
+            end = ends(policy, subject)
+            if subject.kind is not SubjectKind.CLUSTER_USER or role is None or (end is not None and end <= now):
+                continue
+            secret = p.subject_secrets.get(f"{policy.metadata.namespace}/{secret_of(policy, subject)}")
+            password = decoded(secret).get("password")
+            if password:
+                users[subject.name] = (role, password)
+    return users
+
+
+def _ended_users(p: Pass, found: Mapping[str, frozenset[str]], wanted: Mapping[str, object]) -> list[str]:
+    """Users that hold one of our roles and that no policy wants any more: we made them, we take them away."""
+    ours = frozenset(desired_access.roles(p.ctx.version))
+    return [user for user, roles in found.items() if user not in wanted and user != ROOT and roles & ours]

@@ -1,0 +1,62 @@
+"""CertificateValid: every certificate of the cluster is issued and not near its end."""
+
+from datetime import datetime
+from typing import Any
+
+from zilliz_operator.api.conditions import ConditionType, Reason
+from zilliz_operator.desired import certificate
+from zilliz_operator.policy.status import FALSE, TRUE, StepResult
+from zilliz_operator.reconcile import children
+from zilliz_operator.reconcile.pass_ import Pass
+from zilliz_operator.reconcile.ports import Manifest
+from zilliz_operator.reconcile.steps.errors import LATER, SOON
+
+TYPE = ConditionType.CERTIFICATE_VALID
+
+
+async def issue(p: Pass) -> StepResult:
+    """Ask cert-manager for them, and read what it says."""
+    wanted = certificate.certificates(p.ctx)
+    p.wanted += wanted
+    p.written += await children.apply(p.kube, p.live, wanted, uid=p.ctx.uid)
+    names = [m["metadata"]["name"] for m in wanted if m["kind"] == "Certificate"]
+    ends: dict[str, str] = {}
+    for name in names:
+        live = p.live.get("Certificate", name) or {}
+        ready = _condition(live, "Ready")
+        secret = await p.kube.get("Secret", name, p.ctx.namespace)
+        if ready.get("status") != "True" or secret is None:
+            return await _not_issued(p, name, live, ready)
+        ends[name] = str((live.get("status") or {}).get("notAfter", ""))
+    door = ends.get("gateway-tls", "")
+    soonest = min((end for end in ends.values() if end), default="")
+    if soonest and datetime.fromisoformat(soonest) <= p.world.clock.now():
+        return StepResult(TYPE, FALSE, Reason.CERTIFICATE_FAILED, f"a certificate ended on {soonest}", again_in=LATER)
+    message = f"{len(names)} certificates issued; the door's ends {door[:10]}, keys change with every renewal"
+    return StepResult(TYPE, TRUE, Reason.KEPT, message)
+
+
+async def _not_issued(p: Pass, name: str, live: Manifest, ready: dict[str, Any]) -> StepResult:
+    issuer = certificate.door_issuer(p.ctx)
+    if name == "gateway-tls" and issuer["kind"] == "ClusterIssuer" and issuer.get("group", "cert-manager.io") == "cert-manager.io":
+        found = await p.kube.get("ClusterIssuer", issuer["name"])
+        if found is None:
+            message = (
+                f"ClusterIssuer {issuer['name']} does not exist on data plane {p.ctx.data_plane_name}: create it, "
+                "or correct spec.certificates.issuerRef of the DataPlane"
+            )
+            return StepResult(TYPE, FALSE, Reason.ISSUER_MISSING, message, again_in=LATER)
+        if _condition(found, "Ready").get("status") == "False":
+            message = f"ClusterIssuer {issuer['name']} is not ready: {_condition(found, 'Ready').get('message', '')}"
+            return StepResult(TYPE, FALSE, Reason.ISSUER_NOT_READY, message, again_in=LATER)
+    failed = _condition(live, "Issuing")
+    if (live.get("status") or {}).get("failedIssuanceAttempts"):
+        message = f"certificate {name}: {failed.get('message') or ready.get('message', 'cert-manager could not issue it')}"
+        return StepResult(TYPE, FALSE, Reason.CERTIFICATE_FAILED, message, again_in=LATER)
+    message = f"certificate {name} is not issued yet: {ready.get('message') or 'cert-manager has not looked at it'}"
+    return StepResult(TYPE, FALSE, Reason.WAITING_FOR_CERTIFICATE, message, again_in=SOON)
+
+
+def _condition(obj: Manifest, type: str) -> dict[str, Any]:
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return next((c for c in conditions if c.get("type") == type), {})

@@ -1,0 +1,170 @@
+"""AllowlistInForce: who may knock, in the network policies and in every gateway, attested by the gateways themselves."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+
+from zilliz_operator.api import names
+from zilliz_operator.api.accesspolicy import SubjectKind
+from zilliz_operator.api.conditions import ConditionType, Reason
+from zilliz_operator.api.exceptions import ZillizError
+from zilliz_operator.desired import access as desired_access
+from zilliz_operator.desired.context import COMPONENT_LABEL, GATEWAY
+from zilliz_operator.desired.door import NEVER, DoorConfig, DoorFiles, DoorKey, TechnicalUser, milvus_host, render
+from zilliz_operator.policy import allowlist
+from zilliz_operator.policy.allowlist import Admission
+from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult
+from zilliz_operator.reconcile.accesspolicy import ends, secret_of
+from zilliz_operator.reconcile.pass_ import Door, Pass
+from zilliz_operator.reconcile.ports import Attestation, DoorAddress, Manifest
+from zilliz_operator.reconcile.steps.errors import SOON
+from zilliz_operator.reconcile.vault import decoded
+
+TYPE = ConditionType.ALLOWLIST_IN_FORCE
+REPLICAS = 2
+CONFIG_ANNOTATION = names.PREFIX + "config"
+
+
+def admission(p: Pass) -> Admission:
+    """Who may knock now. Nobody before Milvus' default password was seen refused."""
+    wanted = allowlist.union(p.allowlists, now=p.world.clock.now())
+    p.allow_cidrs, p.allow_workloads, p.allow_anywhere = len(wanted.cidrs), len(wanted.workloads), wanted.anywhere
+    return wanted if p.vault.root_secured else allowlist.NOBODY
+
+
+def files(p: Pass) -> DoorFiles:
+    """The gateway's configuration as this pass wants it."""
+    admitted, plane = admission(p), p.ctx.data_plane
+    return render(
+        DoorConfig(
+            cluster_id=p.ctx.cluster_id,
+            milvus_host=milvus_host(namespace=p.ctx.namespace, cluster_domain=plane.network.cluster_domain),
+            allow=tuple(admitted.cidrs),
+            load_balancers=tuple(plane.network.load_balancer_cidrs),
+            pods=tuple(plane.network.pod_cidrs),
+            workloads_listed=bool(admitted.workloads),
+            keys=tuple(keys(p)),
+            technical_users=tuple(
+                TechnicalUser(name=user, password=p.vault.password(user)) for user in desired_access.TECHNICAL_USERS
+            ),
+            min_tls=p.ctx.spec.tls.min_version.value,
+        )
+    )
+
+
+def keys(p: Pass) -> list[DoorKey]:
+    """API keys of all policies, by digest. A key whose policy or subject has ended is left out; until then its end is in the map."""
+    found: dict[str, DoorKey] = {}
+    now = p.world.clock.now()
+    for policy in p.policies:
+        for subject in policy.spec.subjects:
+            end = ends(policy, subject)
+            if subject.kind is not SubjectKind.API_KEY or (end is not None and end <= now):
+                continue
+            secret = p.subject_secrets.get(f"{policy.metadata.namespace}/{secret_of(policy, subject)}")
+            token = decoded(secret).get("token", "") if _of(policy.metadata.uid, secret) else ""
+            user = desired_access.technical_user(policy.spec.role)
+            if not token or user is None:
+                continue
+            digest = hashlib.sha256(token.encode()).hexdigest()
+            key_id = f"{policy.metadata.namespace}/{policy.metadata.name}/{subject.name}"
+            found[digest] = DoorKey(digest=digest, key_id=key_id, user=user, expires=int(end.timestamp()) if end else NEVER)
+    return list(found.values())
+
+
+def _of(policy_uid: str, secret: Manifest | None) -> bool:
+    labels = ((secret or {}).get("metadata") or {}).get("labels") or {}
+    return bool(labels.get(names.POLICY_UID_LABEL) == policy_uid)
+
+
+def pods(p: Pass) -> list[Manifest]:
+    """The gateway's pods that have an address and are not on their way out."""
+    return sorted(
+        (
+            pod
+            for pod in p.live.of("Pod")
+            if (pod["metadata"].get("labels") or {}).get(COMPONENT_LABEL) == GATEWAY
+            and not pod["metadata"].get("deletionTimestamp")
+            and (pod.get("status") or {}).get("podIP")
+        ),
+        key=lambda pod: str(pod["metadata"]["name"]),
+    )
+
+
+async def doors(p: Pass) -> list[Door]:
+    """Every gateway as the operator dials it, the ready ones first; empty while our own certificate is not there."""
+    client = decoded(await p.kube.get("Secret", "operator-client", p.ctx.namespace))
+    served = decoded(await p.kube.get("Secret", "gateway-tls", p.ctx.namespace))
+    if "tls.key" not in client or "tls.crt" not in served:
+        return []
+    found = []
+    for pod in pods(p):
+        address = DoorAddress(
+            host=pod["status"]["podIP"],
+            port=names.GATEWAY_PORT,
+            server_name=p.ctx.door_host,
+            ca_pem=trust(p, served),
+            client_cert_pem=client["tls.crt"],
+            client_key_pem=client["tls.key"],
+        )
+        found.append(Door(pod["metadata"]["name"], _ready(pod), address))
+    return sorted(found, key=lambda door: not door.ready)
+
+
+def trust(p: Pass, served: dict[str, str]) -> str:
+    """The authority that clients of this door should trust; empty: the public ones."""
+    return p.plane.door_ca_pem or served.get("ca.crt", "")
+
+
+def _ready(pod: Manifest) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+
+
+async def attest(p: Pass) -> StepResult:
+    """Ask every gateway which configuration it runs; nudge the kubelet of those that lag."""
+    found = await doors(p)
+    if not found:
+        return StepResult(TYPE, UNKNOWN, Reason.WAITING_FOR_PODS, "no gateway is there to ask yet", again_in=SOON)
+    answers = await asyncio.gather(*(_ask(p, door) for door in found))
+    current = [a for a in answers if isinstance(a, Attestation) and a.config == p.config_hash]
+    p.in_force = len(current)
+    await _nudge(p, lagging={door.pod for door, a in zip(found, answers, strict=True) if a not in current})
+    short = p.config_hash[:12]
+    if len(current) < max(REPLICAS, len(found)) and not (p.ctx.suspended and len(current) == len(found)):
+        return _pending(found, answers, current=len(current), short=short)
+    if not p.vault.root_secured:
+        message = "the door is closed until Milvus' default password is seen refused"
+        return StepResult(TYPE, FALSE, Reason.PROGRESSING, message, again_in=SOON)
+    admitted = admission(p)
+    who = f"{len(admitted.cidrs)} address blocks and {len(admitted.workloads)} workloads may knock"
+    where = f"configuration {short} in force on {len(current)}/{len(found)} gateways"
+    if not admitted.cidrs and not admitted.workloads:
+        message = f"nobody may knock: no Allowlist selects this cluster; {where}"
+        return StepResult(TYPE, TRUE, Reason.DOOR_CLOSED, message)
+    return StepResult(TYPE, TRUE, Reason.APPLIED, f"{who}; {where}")
+
+
+def _pending(
+    found: Sequence[Door], answers: Sequence[Attestation | str], *, current: int, short: str
+) -> StepResult:
+    why = next((a.last_error if isinstance(a, Attestation) else a for a in answers if not isinstance(a, Attestation) or a.last_error), "")
+    message = f"configuration {short} in force on {current}/{max(REPLICAS, len(found))} gateways" + (f": {why}" if why else "")
+    return StepResult(TYPE, FALSE, Reason.CONFIGURATION_PENDING, message, again_in=1.0)
+
+
+async def _ask(p: Pass, door: Door) -> Attestation | str:
+    try:
+        return await p.world.probe.attest(door.address)
+    except ZillizError as error:
+        return f"{door.pod}: {error}"
+
+
+async def _nudge(p: Pass, *, lagging: set[str]) -> None:
+    """An annotation on the pod makes its kubelet look at the volumes now instead of within a minute."""
+    for pod in pods(p):
+        name = pod["metadata"]["name"]
+        if name in lagging and (pod["metadata"].get("annotations") or {}).get(CONFIG_ANNOTATION) != p.config_hash:
+            patch = {"metadata": {"annotations": {CONFIG_ANNOTATION: p.config_hash}}}
+            await p.kube.merge_patch("Pod", name, p.ctx.namespace, patch)
+            p.written.append(f"Pod/{name}")

@@ -1,0 +1,25 @@
+"""NetworkIsolated: everything is denied in both directions but the few named paths."""
+
+from zilliz_operator.api.conditions import ConditionType, Reason
+from zilliz_operator.desired import network
+from zilliz_operator.policy.status import TRUE, StepResult
+from zilliz_operator.reconcile import children
+from zilliz_operator.reconcile.pass_ import Pass
+
+TYPE = ConditionType.NETWORK_ISOLATED
+
+
+async def close(p: Pass) -> StepResult:
+    """Apply the policies; who may knock is in them only while the door is open."""
+    policies = network.policies(p.ctx, admitted(p))
+    p.wanted += policies
+    p.written += await children.apply(p.kube, p.live, policies, uid=p.ctx.uid)
+    shown = ", ".join(policy["metadata"]["name"] for policy in policies)
+    return StepResult(TYPE, TRUE, Reason.KEPT, f"{len(policies)} policies in place: {shown}")
+
+
+def admitted(p: Pass):  # type: ignore[no-untyped-def]
+    """Who may knock now: nobody before the default password of Milvus was seen refused."""
+    from zilliz_operator.reconcile.steps.door import admission
+
+    return admission(p)
