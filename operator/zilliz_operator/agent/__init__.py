@@ -1,1 +1,3 @@
-"""The process in a cluster's pods: runs the gateway, reloads it, attests what is in force."""
+"""The process beside HAProxy in a cluster's pods: it starts it, feeds it, and proves what it runs. Standard library
+only.
+"""

@@ -1,0 +1,43 @@
+"""The agent's answers on loopback. HAProxy lets nobody but the operator reach them."""
+
+import json
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Answer = Callable[[], Mapping[str, Any]]
+
+
+def server(*, port: int, attest: Answer) -> ThreadingHTTPServer:
+    """An HTTP server for `/.zilliz/attest` and `/healthz`, bound to loopback."""
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10
+        protocol_version = "HTTP/1.1"
+        server_version = "zilliz-agent"
+        sys_version = ""
+
+        def do_GET(self) -> None:
+            if self.path == "/.zilliz/attest":
+                self._answer(HTTPStatus.OK, attest())
+            elif self.path in ("/healthz", "/.zilliz/healthz"):
+                self._answer(HTTPStatus.OK, {"status": "ok"})
+            else:
+                self._answer(HTTPStatus.NOT_FOUND, {"message": "not found"})
+
+        def _answer(self, status: HTTPStatus, content: Mapping[str, Any]) -> None:
+            body = json.dumps(content).encode() + b"\n"
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.send_header("cache-control", "no-store")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """HAProxy has written the audit line already."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server.daemon_threads = True
+    return server

@@ -1,0 +1,87 @@
+"""The supervised half of the gateway's agent: relays audit lines, keeps HAProxy's configuration, answers the
+operator.
+
+It may die at any moment: the supervisor holds HAProxy and both pipes, so the door stays open, lines wait in the
+pipe, and the next one goes on from the files and from what HAProxy says of itself.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any
+
+from zilliz_operator.agent import attest
+from zilliz_operator.agent.events import event
+from zilliz_operator.agent.keeper import Keeper
+from zilliz_operator.agent.relay import Relay, each_line
+from zilliz_operator.agent.settings import Settings, pod_name
+
+AUDIT_FD = 3
+NOTICE_FD = 4
+STOPPING = "GATEWAY_STOPPING"
+_LEVELS = {"ALERT": "error", "EMERG": "error", "WARNING": "warning"}
+
+
+def run(settings: Settings) -> int:
+    """Work until told to stop, then until HAProxy's last line is through."""
+    os.umask(0o077)
+    stopping = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    if os.environ.get(STOPPING):
+        stopping.set()
+    keeper = Keeper(settings)
+    relay = Relay(AUDIT_FD, 1)
+    _thread("audit-in", relay.fill)
+    _thread("audit-out", relay.drain)
+    _thread("notices", lambda: each_line(NOTICE_FD, lambda line: _notice(line, keeper)))
+    _thread(
+        "attest", lambda: attest.server(port=settings.port, attest=lambda: _attestation(keeper, relay)).serve_forever()
+    )
+    event("agent-started", pid=os.getpid())
+    keeper.run(stopping)
+    relay.done.wait()
+    return 0
+
+
+def _attestation(keeper: Keeper, relay: Relay) -> Mapping[str, Any]:
+    seen = keeper.in_force()
+    return {
+        "pod": pod_name(),
+        "config": seen.config,
+        "certificate": seen.certificate,
+        "haproxy": seen.haproxy,
+        "reloads": seen.reloads,
+        "draining": seen.draining,
+        "lastError": seen.last_error,
+        "auditLines": relay.counts.lines,
+        "auditDropped": relay.counts.dropped + seen.dropped,
+    }
+
+
+def _notice(line: str, keeper: Keeper) -> None:
+    """One of HAProxy's own messages: `[WARNING]  (12) : text`."""
+    if "Loading failure" in line:
+        keeper.load_failed.set()
+    mark, _, text = line.partition(" : ")
+    level = next((level for word, level in _LEVELS.items() if f"[{word}]" in mark), "info")
+    event("haproxy", level=level, message=text or line)
+
+
+def _thread(name: str, work: Callable[[], None]) -> None:
+    """A thread whose failure ends the process: half an agent is worse than a new one."""
+
+    def guarded() -> None:
+        try:
+            work()
+        except Exception as error:
+            event("agent-failed", level="error", thread=name, message=repr(error))
+            os._exit(1)
+
+    threading.Thread(target=guarded, name=name, daemon=True).start()

@@ -1,0 +1,261 @@
+"""Keeping HAProxy on the configuration that is mounted, and saying which one that is.
+
+Order of a change: copy, check, swap maps and lists in every worker (revocation first), and reload only when
+something else changed. A configuration counts as in force when the running worker itself shows it; anything less
+leaves the old one in force and says why.
+"""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from zilliz_operator.agent.events import event
+from zilliz_operator.agent.runtime import Processes, Runtime, RuntimeFailure, Worker
+from zilliz_operator.agent.settings import Settings, haproxy_environment
+from zilliz_operator.agent.snapshot import (
+    Incomplete,
+    Snapshot,
+    Store,
+    fingerprint,
+    number_of,
+    read_generation,
+    read_mounts,
+)
+
+_STEP = 0.05
+_PROOF_SECONDS = 5.0
+_CHECK_SECONDS = 30.0
+
+
+class Refused(Exception):
+    """HAProxy refuses a configuration; the text is its own words, without any secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What the running HAProxy was seen to have."""
+
+    config: str = ""
+    certificate: str = ""
+    haproxy: str = "stopped"
+    reloads: int = 0
+    draining: int = 0
+    dropped: int = 0
+    last_error: str = ""
+
+
+class Keeper:
+    """One gateway's configuration, from mount to proof."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._runtime = Runtime(settings.socket)
+        self._store = Store(settings.run)
+        self._lock = threading.Lock()
+        self._seen: object = None
+        self._last_error = ""
+        self._retry_at = 0.0
+        self._proof_at = 0.0
+        self.load_failed = threading.Event()
+        """Set by whoever reads HAProxy's messages when it says that a load failed."""
+
+    def run(self, stopping: threading.Event) -> None:
+        """Watch until told to stop."""
+        while not stopping.is_set():
+            self.tick()
+            self._settings.heartbeat.touch(mode=0o600)
+            stopping.wait(self._settings.poll_seconds)
+
+    def tick(self) -> None:
+        """One look; acts only on a change, after a failure, or when the running HAProxy has drifted."""
+        seen, now = fingerprint(self._settings.mounts), time.monotonic()
+        if seen == self._seen and not (self._last_error and now >= self._retry_at) and not self._proof_due(now):
+            return
+        self._seen = seen
+        try:
+            snapshot = read_mounts(self._settings.mounts)
+            with self._lock:
+                self._bring(snapshot)
+        except (Incomplete, Refused, RuntimeFailure, OSError, subprocess.SubprocessError) as error:
+            self._failed(str(error))
+        else:
+            self._last_error = ""
+        self._proof_at = time.monotonic() + _PROOF_SECONDS
+
+    def in_force(self) -> InForce:
+        """Ask the running HAProxy; takes no one's word for it."""
+        if not self._lock.acquire(timeout=5.0):
+            return InForce(haproxy="loading", last_error=self._last_error)
+        try:
+            return self._observe()
+        finally:
+            self._lock.release()
+
+    def _observe(self) -> InForce:
+        try:
+            processes = self._runtime.processes()
+            worker = processes.current
+            if worker is None:
+                return InForce(last_error=self._last_error or "HAProxy has no worker")
+            snapshot = self._current_snapshot()
+            proven = snapshot is not None and self._proven(snapshot)
+            dropped = self._runtime.info(worker).get("DroppedLogs", "0")
+        except RuntimeFailure as error:
+            return InForce(last_error=self._last_error or str(error))
+        return InForce(
+            config=snapshot.config_hash if snapshot and proven else "",
+            certificate=snapshot.certificate if snapshot and proven else "",
+            haproxy="running",
+            reloads=processes.reloads,
+            draining=sum(worker.old for worker in processes.workers),
+            dropped=int(dropped) if dropped.isdigit() else 0,
+            last_error=self._last_error,
+        )
+
+    def _proof_due(self, now: float) -> bool:
+        """Every few seconds: has the running HAProxy lost what it was given?"""
+        if now < self._proof_at:
+            return False
+        self._proof_at = now + _PROOF_SECONDS
+        with self._lock:
+            try:
+                snapshot = self._current_snapshot()
+                return snapshot is None or not self._proven(snapshot)
+            except RuntimeFailure:
+                return False  # Not running: the supervisor starts it, from the current generation.
+
+    def _failed(self, message: str) -> None:
+        self._retry_at = time.monotonic() + self._settings.retry_seconds
+        if message != self._last_error:
+            event("configuration-refused", level="error", message=message)
+        self._last_error = message
+
+    def _bring(self, snapshot: Snapshot) -> None:
+        before = self._store.current()
+        old = read_generation(before) if before else None
+        if old and old.digest == snapshot.digest and self._is_proven(snapshot):
+            return
+        fresh = self._store.write(snapshot)
+        try:
+            self._check(fresh, snapshot)
+            how = self._put_in_force(fresh, snapshot, before=before, old=old)
+        except Exception:
+            self._store.forget(keep=self._store.current())
+            raise
+        self._store.forget(keep=fresh)
+        event("configuration-in-force", how=how, config=snapshot.config_hash, certificate=snapshot.certificate)
+
+    def _put_in_force(self, fresh: Path, snapshot: Snapshot, *, before: Path | None, old: Snapshot | None) -> str:
+        processes = self._processes_or_none()
+        if before is None or old is None or processes is None:
+            self._store.make_current(fresh)
+            self._await_load(fresh, snapshot)
+            return "start"
+        if old.load_hash == snapshot.load_hash and self._swapped(snapshot, processes):
+            self._store.make_current(fresh)
+            return "swap"
+        self._swap_everywhere(snapshot, processes)
+        self._hand_over_state(fresh, processes)
+        self._store.make_current(fresh)
+        self.load_failed.clear()
+        os.kill(processes.master, signal.SIGUSR2)
+        try:
+            self._await_load(fresh, snapshot)
+        except Refused:
+            self._store.make_current(before)
+            self._swap_everywhere(old, processes)
+            raise
+        return "reload"
+
+    def _check(self, generation: Path, snapshot: Snapshot) -> None:
+        """Let HAProxy itself judge the files."""
+        command = [self._settings.haproxy, "-c", *self._settings.haproxy_files(generation)]
+        environment = haproxy_environment(os.environ)
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=_CHECK_SECONDS, check=False
+        )
+        if done.returncode == 0:
+            return
+        alerts = [line for line in (done.stderr + done.stdout).splitlines() if "[ALERT]" in line]
+        words = " | ".join(line.partition(" : ")[2] or line for line in alerts[:5])
+        for secret in snapshot.files["maps/users.map"].decode().split():
+            words = words.replace(secret, "***")
+        raise Refused(words or f"HAProxy refuses the configuration (exit {done.returncode})")
+
+    def _await_load(self, generation: Path, snapshot: Snapshot) -> None:
+        """Wait until the worker of this very generation shows what it should."""
+        deadline = time.monotonic() + self._settings.load_seconds
+        while time.monotonic() < deadline:
+            if self._is_proven(snapshot, generation):
+                return
+            if self.load_failed.is_set():
+                raise Refused("HAProxy failed to load the configuration; its messages are in this pod's log")
+            time.sleep(_STEP)
+        raise Refused(f"HAProxy did not show the new configuration within {self._settings.load_seconds:.0f} s")
+
+    def _current_snapshot(self) -> Snapshot | None:
+        current = self._store.current()
+        return read_generation(current) if current else None
+
+    def _is_proven(self, snapshot: Snapshot, generation: Path | None = None) -> bool:
+        try:
+            return self._proven(snapshot, generation)
+        except RuntimeFailure:
+            return False
+
+    def _proven(self, snapshot: Snapshot, generation: Path | None = None) -> bool:
+        """Whether the running worker has exactly this, and every older one has stopped taking connections."""
+        processes = self._runtime.processes()
+        worker = processes.current
+        if worker is None:
+            return False
+        number, _, load_hash = self._runtime.info(worker).get("description", "").partition(" ")
+        if load_hash != snapshot.load_hash or (generation is not None and number != str(number_of(generation))):
+            return False
+        return self._holds(worker, snapshot) and all(self._is_leaving(old) for old in processes.workers if old.old)
+
+    def _holds(self, worker: Worker, snapshot: Snapshot) -> bool:
+        return all(
+            sorted(self._runtime.entries(worker, name)) == sorted(snapshot.entries(name))
+            for name in snapshot.live_files
+        )
+
+    def _is_leaving(self, worker: Worker) -> bool:
+        try:
+            return self._runtime.info(worker).get("Stopping", "1") == "1"
+        except RuntimeFailure:
+            return True  # It ended between the two questions.
+
+    def _processes_or_none(self) -> Processes | None:
+        try:
+            return self._runtime.processes()
+        except RuntimeFailure:
+            return None
+
+    def _swapped(self, snapshot: Snapshot, processes: Processes) -> bool:
+        self._swap_everywhere(snapshot, processes)
+        return self._is_proven(snapshot)
+
+    def _swap_everywhere(self, snapshot: Snapshot, processes: Processes) -> None:
+        """Give every worker the maps and lists. A failure shows in the proof; workers that are ending may miss it."""
+        for worker in processes.workers:
+            try:
+                for name in snapshot.live_files:
+                    entries = snapshot.entries(name)
+                    if sorted(self._runtime.entries(worker, name)) != sorted(entries):
+                        self._runtime.swap(worker, name, entries)
+            except RuntimeFailure as error:
+                event("swap-failed", level="warning", worker=worker.pid, message=str(error))
+
+    def _hand_over_state(self, generation: Path, processes: Processes) -> None:
+        """Milvus' address and health, so that the next worker need not wait for a name server or a first check."""
+        if processes.current is None:
+            return
+        try:
+            (generation / "state").write_bytes(self._runtime.servers_state(processes.current))
+        except RuntimeFailure as error:
+            event("state-not-handed-over", level="warning", message=str(error))

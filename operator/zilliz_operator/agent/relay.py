@@ -1,0 +1,90 @@
+"""Passing HAProxy's lines on without ever making it wait.
+
+HAProxy writes audit lines into a pipe and drops them when it is full. So one thread only empties the pipe into a
+bounded queue, and another writes to stdout at whatever pace stdout allows. When the queue is full whole lines are
+dropped and counted.
+"""
+
+import collections
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_BLOCK = 65536
+
+
+@dataclass(slots=True)
+class Counts:
+    """Lines that passed and lines that could not."""
+
+    lines: int = 0
+    dropped: int = 0
+
+
+class Relay:
+    """Copies whole lines from one descriptor to another. `done` is set at the end of the source once all is written."""
+
+    def __init__(self, source: int, sink: int, *, limit_bytes: int = 8 * 1024 * 1024) -> None:
+        self._source = source
+        self._sink = sink
+        self._limit = limit_bytes
+        self._queue: collections.deque[bytes] = collections.deque()
+        self._queued = 0
+        self._ended = False
+        self._turn = threading.Condition()
+        self.counts = Counts()
+        self.done = threading.Event()
+
+    def fill(self) -> None:
+        """Empty the source into the queue until it ends."""
+        rest = b""
+        while block := os.read(self._source, _BLOCK):
+            whole, newline, rest = (rest + block).rpartition(b"\n")
+            if newline:
+                self._put(whole + b"\n")
+        if rest:
+            self._put(rest + b"\n")
+        with self._turn:
+            self._ended = True
+            self._turn.notify()
+
+    def drain(self) -> None:
+        """Write the queue out until the source has ended and the queue is empty."""
+        while (chunk := self._take()) is not None:
+            lines = chunk.count(b"\n")
+            try:
+                view = memoryview(chunk)
+                while view:
+                    view = view[os.write(self._sink, view) :]
+            except OSError:
+                self.counts.dropped += lines
+            else:
+                self.counts.lines += lines
+        self.done.set()
+
+    def _put(self, chunk: bytes) -> None:
+        with self._turn:
+            if self._queued + len(chunk) > self._limit:
+                self.counts.dropped += chunk.count(b"\n")
+                return
+            self._queue.append(chunk)
+            self._queued += len(chunk)
+            self._turn.notify()
+
+    def _take(self) -> bytes | None:
+        with self._turn:
+            while not self._queue and not self._ended:
+                self._turn.wait()
+            if not self._queue:
+                return None
+            chunk = self._queue.popleft()
+            self._queued -= len(chunk)
+            return chunk
+
+
+def each_line(source: int, handle: Callable[[str], None]) -> None:
+    """Call `handle` with every line of a descriptor until it ends."""
+    with os.fdopen(source, "rb", closefd=False) as lines:
+        for line in lines:
+            handle(line.decode(errors="replace").rstrip("\n"))
