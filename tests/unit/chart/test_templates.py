@@ -1,0 +1,242 @@
+"""What the chart renders: a restricted pod, exact rights, closed ports; with default values and with others."""
+
+from collections import defaultdict
+from functools import cache
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tools.generate_manifests import NAMESPACE, render
+from zilliz_operator.api.kinds import KINDS, OURS
+from zilliz_operator.handlers import watches
+from zilliz_operator.reconcile import children
+
+Manifest = dict[str, Any]
+
+KUBERNETES = "1.36"
+DATA_PLANE = (
+    "dataPlane.create=true,dataPlane.spec.versions[0].version=2.3.5,dataPlane.spec.objectStorage.provider=AWS,"
+    "dataPlane.spec.certificates.domain=byoc.test"
+)
+SCENARIOS = {
+    "default": "",
+    "one replica, nothing optional": "replicas=1,crds.enabled=false,admissionPolicies.enabled=false,"
+    "networkPolicy.enabled=false,metrics.service.enabled=false,rbac.aggregateRoles=false",
+    "closed network": "networkPolicy.apiServer.cidrs={10.0.0.1/32},networkPolicy.objectStore.cidrs={203.0.113.0/24},"
+    "networkPolicy.objectStore.ports={443,8333},networkPolicy.monitoringNamespace=,networkPolicy.probeCIDRs={10.1.0.0/16},"
+    "networkPolicy.dns.cidrs={169.254.20.10/32}",
+    "private registry": "image.repository=registry.acme.com/op,imagePullSecrets={pull},"
+    "priorityClassName=system-cluster-critical,podLabels.team=data,podAnnotations.a=b,nodeSelector.disk=ssd,"
+    "extraArgs={--x},extraEnv[0].name=AWS_REGION,extraEnv[0].value=x",
+    "IRSA": r"serviceAccount.annotations.eks\.amazonaws\.com/role-arn=arn:aws:iam::111122223333:role/op",
+    "data plane": DATA_PLANE,
+}
+
+
+@cache
+def rendered(values: str = "", *arguments: str) -> tuple[Manifest, ...]:
+    text = render(*(("--set", values) if values else ()), *arguments)
+    return tuple(document for document in yaml.safe_load_all(text) if document)
+
+
+def one(kind: str, name: str = "zilliz-operator", *, values: str = "") -> Manifest:
+    (found,) = (d for d in rendered(values) if (d["kind"], d["metadata"]["name"]) == (kind, name))
+    return found
+
+
+def kinds(values: str) -> set[str]:
+    return {document["kind"] for document in rendered(values)}
+
+
+@pytest.mark.parametrize("values", SCENARIOS.values(), ids=SCENARIOS)
+def test_every_manifest_is_strictly_valid(values: str) -> None:
+    for document in rendered(values):
+        if document["kind"] not in ("DataPlane",):
+            kubernetes_validate.validate(document, KUBERNETES, strict=True)
+
+
+def test_names_are_unique_and_labelled() -> None:
+    seen = [(d["kind"], d["metadata"].get("namespace"), d["metadata"]["name"]) for d in rendered()]
+    assert len(seen) == len(set(seen))
+    for document in rendered():
+        assert document["metadata"]["labels"]["app.kubernetes.io/part-of"] == "zilliz-byoc", document["metadata"][
+            "name"
+        ]
+
+
+class TestPod:
+    def test_is_restricted(self) -> None:
+        spec = one("Deployment")["spec"]["template"]["spec"]
+        (container,) = spec["containers"]
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["runAsUser"] == 10001
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "privileged": False,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+        assert [set(volume) - {"name"} for volume in spec["volumes"]] == [{"emptyDir"}]
+
+    def test_has_what_the_operator_reads(self) -> None:
+        spec = one("Deployment")["spec"]["template"]["spec"]
+        (container,) = spec["containers"]
+        assert container["args"] == ["run"]
+        fields = {
+            each["name"]: each["valueFrom"]["fieldRef"]["fieldPath"] for each in container["env"] if "valueFrom" in each
+        }
+        assert fields == {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace"}
+        assert {port["name"]: port["containerPort"] for port in container["ports"]} == {"probes": 8080, "metrics": 9090}
+        assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "probes"}
+        assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "probes"}
+        assert spec["terminationGracePeriodSeconds"] == 60
+
+    def test_only_it_gets_the_token(self) -> None:
+        assert one("ServiceAccount")["automountServiceAccountToken"] is False
+        assert one("Deployment")["spec"]["template"]["spec"]["automountServiceAccountToken"] is True
+
+    def test_a_digest_wins_over_a_tag(self) -> None:
+        digest = "sha256:" + "0" * 64
+        deployment = one("Deployment", values=f"image.tag=v9,image.digest={digest}")
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        assert container["image"] == f"docker.io/zillizbyoc/operator@{digest}"
+
+    def test_its_labels_cannot_be_overruled(self) -> None:
+        deployment = one("Deployment", values=r"podLabels.app\.kubernetes\.io/component=other")
+        selector = deployment["spec"]["selector"]["matchLabels"]
+        assert selector.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+
+    def test_a_disruption_budget_only_where_it_lets_a_drain_through(self) -> None:
+        assert one("PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+        assert "PodDisruptionBudget" not in kinds("replicas=1")
+
+
+class TestRights:
+    @staticmethod
+    def verbs(*roles: Manifest) -> dict[tuple[str, str], set[str]]:
+        found: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for role in roles:
+            for rule in role["rules"]:
+                for group in rule["apiGroups"]:
+                    for resource in rule["resources"]:
+                        found[group, resource] |= set(rule["verbs"])
+        return found
+
+    def test_no_wildcard_and_nothing_that_gives_rights(self) -> None:
+        roles = [document for document in rendered() if document["kind"] in ("ClusterRole", "Role")]
+        assert len(roles) == 5
+        for role in roles:
+            for rule in role["rules"]:
+                assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]], role["metadata"]["name"]
+                assert not {"escalate", "bind", "impersonate", "deletecollection"} & set(rule["verbs"])
+                assert "rbac.authorization.k8s.io" not in rule["apiGroups"]
+
+    def test_bindings_are_to_our_own_roles_and_account(self) -> None:
+        bindings = [document for document in rendered() if document["kind"].endswith("RoleBinding")]
+        assert [binding["kind"] for binding in bindings] == ["ClusterRoleBinding", "RoleBinding"]
+        for binding in bindings:
+            assert binding["roleRef"]["name"] == "zilliz-operator"
+            assert binding["subjects"] == [
+                {"kind": "ServiceAccount", "name": "zilliz-operator", "namespace": NAMESPACE}
+            ]
+
+    @pytest.mark.parametrize("kind", ["Namespace", *children.APPLIED_KINDS])
+    def test_every_kind_that_is_applied_and_pruned(self, kind: str) -> None:
+        info = KINDS[kind]
+        verbs = self.verbs(one("ClusterRole"))[info.group, info.plural]
+        assert {"get", "list", "create", "patch", "delete"} <= verbs, "server-side apply creates, too"
+
+    @pytest.mark.parametrize("kind", [*watches.CHILD_KINDS, *watches.OWN_KINDS, *children.OBSERVED_KINDS])
+    def test_every_kind_that_is_watched(self, kind: str) -> None:
+        info = KINDS[kind]
+        assert {"get", "list", "watch"} <= self.verbs(one("ClusterRole"))[info.group, info.plural]
+
+    @pytest.mark.parametrize("kind", [kind.plural for kind in OURS])
+    def test_of_ours_it_writes_status_and_finalizers_never_makes_clusters(self, kind: str) -> None:
+        verbs = self.verbs(one("ClusterRole"))
+        made_by_us = {"create", "delete"} if kind == "recycledclusters" else set()
+        assert verbs["byoc.zilliz.com", kind] == {"get", "list", "watch", "patch"} | made_by_us
+        assert verbs["byoc.zilliz.com", f"{kind}/status"] == {"get", "patch", "update"}
+        assert verbs["byoc.zilliz.com", f"{kind}/finalizers"] == {"patch", "update"}
+
+    def test_the_lease_is_in_its_own_namespace(self) -> None:
+        role = one("Role")
+        assert role["metadata"]["namespace"] == NAMESPACE
+        assert self.verbs(role) == {("coordination.k8s.io", "leases"): {"get", "create", "update"}}
+
+
+class TestNetwork:
+    def test_default_is_closed_but_for_what_the_work_needs(self) -> None:
+        spec = one("NetworkPolicy")["spec"]
+        assert spec["policyTypes"] == ["Ingress", "Egress"]
+        (metrics,) = spec["ingress"]
+        assert metrics["from"] == [
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+        ]
+        dns, doors, api_server, store = spec["egress"]
+        assert [port["port"] for port in dns["ports"]] == [53, 53]
+        assert doors["to"] == [
+            {
+                "namespaceSelector": {
+                    "matchExpressions": [{"key": "byoc.zilliz.com/cluster-uid", "operator": "Exists"}]
+                },
+                "podSelector": {"matchLabels": {"app.kubernetes.io/component": "gateway"}},
+            }
+        ]
+        assert [port["port"] for port in doors["ports"]] == [19530]
+        assert [port["port"] for port in api_server["ports"]] == [443, 6443]
+        assert [port["port"] for port in store["ports"]] == [443]
+
+    def test_addresses_narrow_it(self) -> None:
+        spec = one("NetworkPolicy", values=SCENARIOS["closed network"])["spec"]
+        *_, api_server, store = spec["egress"]
+        assert api_server["to"] == [{"ipBlock": {"cidr": "10.0.0.1/32"}}]
+        assert store["to"] == [{"ipBlock": {"cidr": "203.0.113.0/24"}}]
+        (probes,) = spec["ingress"]
+        assert (probes["from"], probes["ports"][0]["port"]) == ([{"ipBlock": {"cidr": "10.1.0.0/16"}}], 8080)
+
+    def test_no_monitoring_means_nobody(self) -> None:
+        assert one("NetworkPolicy", values="networkPolicy.monitoringNamespace=")["spec"]["ingress"] == []
+
+
+class TestAdmissionPolicies:
+    SWITCHES = ("deletionProtection", "crdProtection", "namespaceReservation", "operatorReach", "organizationPolicies")
+
+    def test_each_policy_is_bound_and_denies(self) -> None:
+        policies = {d["metadata"]["name"] for d in rendered() if d["kind"] == "ValidatingAdmissionPolicy"}
+        bindings = [d["spec"] for d in rendered() if d["kind"] == "ValidatingAdmissionPolicyBinding"]
+        assert {binding["policyName"] for binding in bindings} == policies
+        assert all(binding["validationActions"] == ["Deny"] for binding in bindings)
+
+    @pytest.mark.parametrize("switch", SWITCHES)
+    def test_each_has_a_switch_and_the_rest_stays(self, switch: str) -> None:
+        def names(values: str) -> set[str]:
+            return {d["metadata"]["name"] for d in rendered(values) if d["kind"] == "ValidatingAdmissionPolicy"}
+
+        off = names("") - names(f"admissionPolicies.{switch}=false")
+        assert len(off) == (2 if switch == "deletionProtection" else 1)
+
+    def test_the_operator_is_known_by_its_account_wherever_it_is(self) -> None:
+        values = "serviceAccount.name=op,admissionPolicies.operatorUsers={hub}"
+        text = render("--set", values, "--namespace", "elsewhere")
+        assert text.count('["system:serviceaccount:elsewhere:op", "hub"]') == 2
+
+
+class TestDataPlane:
+    def test_is_made_after_the_kinds_that_the_first_installation_brings(self) -> None:
+        annotations = one("DataPlane", "default", values=DATA_PLANE)["metadata"]["annotations"]
+        assert annotations["helm.sh/hook"] == "post-install"
+        assert annotations["helm.sh/resource-policy"] == "keep"
+
+    def test_is_an_ordinary_object_of_the_release_ever_after(self) -> None:
+        documents = rendered(DATA_PLANE, "--api-versions", "byoc.zilliz.com/v1alpha1/DataPlane")
+        (found,) = (document for document in documents if document["kind"] == "DataPlane")
+        assert "helm.sh/hook" not in found["metadata"]["annotations"], "a hook would be deleted before each upgrade"
+        assert found["metadata"]["annotations"]["meta.helm.sh/release-namespace"] == NAMESPACE
+
+    def test_none_by_default(self) -> None:
+        assert "DataPlane" not in kinds("")
