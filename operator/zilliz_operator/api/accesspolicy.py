@@ -89,9 +89,9 @@ class AccessPolicySpec(Model):
 class SubjectResult(Status):
     """How it stands with one subject."""
 
-    kind: str = ""
+    kind: str
     """Kind of the subject."""
-    name: str = ""
+    name: str
     """Name of the subject."""
     state: str = ""
     """Applied, Pending, Failed or Expired."""

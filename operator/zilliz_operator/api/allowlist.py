@@ -47,7 +47,7 @@ class AllowlistSpec(Model):
 class ClusterResult(Status):
     """How it stands on one cluster."""
 
-    name: str = ""
+    name: str
     """Name of the ZillizCluster."""
     state: str = ""
     """Applied, Pending or Failed."""

@@ -72,9 +72,10 @@ def cidr_rules(path: str) -> tuple[Rule, ...]:
             "!isCIDR(self) || cidr(self) == cidr(self).masked()",
             HOST_BITS,
             check=lambda text: not has_host_bits(text),
+            # format: the API server cannot price the length of a sum with a converted block
             message_expression=(
-                "self + ' has host bits set: write ' + string(cidr(self).masked()) + ' instead, or ' "
-                "+ self.split('/')[0] + ' with its full length for one address'"
+                "'%s has host bits set: write %s instead, or %s with its full length for one address'"
+                ".format([self, string(cidr(self).masked()), self.split('/')[0]])"
             ),
             explain=_masked,
         ),

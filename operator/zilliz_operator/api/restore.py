@@ -29,9 +29,9 @@ class RestoreSpec(Model):
     cluster: Name
     """ZillizCluster of this project that receives it."""
     collections: Annotated[
-        tuple[RestoreCollection, ...], Field(max_length=500, json_schema_extra=list_map("database", "from"))
+        tuple[RestoreCollection, ...], Field(max_length=200, json_schema_extra=list_map("database", "from"))
     ] = ()
-    """Collections to bring back. Absent: all of the backup."""
+    """Collections to bring back, 200 at most. Absent: all of the backup."""
     include_rbac: bool = False
     """Also users, roles and grants that the cluster does not have. Passwords are made anew."""
 

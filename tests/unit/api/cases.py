@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table reads best with a row a line
 """What the API accepts and refuses: one table for the rules' Python twins (here) and for the real API server (tests/apiserver)."""
 
 from collections.abc import Mapping
@@ -27,7 +28,12 @@ class Case:
     def object(self, spec: Spec | None = None) -> dict[str, Any]:
         """The manifest."""
         metadata = {"name": self.name} | ({"namespace": "default"} if KINDS[self.kind].namespaced else {})
-        return {"apiVersion": API_VERSION, "kind": self.kind, "metadata": metadata, "spec": deepcopy(self.spec if spec is None else spec)}
+        return {
+            "apiVersion": API_VERSION,
+            "kind": self.kind,
+            "metadata": metadata,
+            "spec": deepcopy(self.spec if spec is None else spec),
+        }
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -155,7 +161,10 @@ BACKUP: Spec = {"cluster": "search", "collections": [{"database": "default", "na
 RESTORE: Spec = {
     "backup": "nightly-20261124",
     "cluster": "search",
-    "collections": [{"database": "default", "from": "docs", "to": "docs_old"}, {"database": "default", "from": "users"}],
+    "collections": [
+        {"database": "default", "from": "docs", "to": "docs_old"},
+        {"database": "default", "from": "users"},
+    ],
 }
 RECYCLED: Spec = {
     "clusterId": "in01-0123456789ab",
@@ -206,7 +215,9 @@ GOOD: tuple[Case, ...] = (
 )  # fmt: skip
 
 
-def _refused(id: str, kind: str, spec: Spec, refused: Mapping[str, str], *, old: Spec | None = None, name: str = "subject") -> Case:
+def _refused(
+    id: str, kind: str, spec: Spec, refused: Mapping[str, str], *, old: Spec | None = None, name: str = "subject"
+) -> Case:
     return Case(id=id, kind=kind, spec=spec, refused=refused, old=old, name=name)
 
 
