@@ -1,0 +1,82 @@
+"""The command line: `zilliz-operator run` in the chart's pod, and what a person asks from a terminal (`kubectl zilliz …`).
+
+Every command imports what it needs when it runs: `--help` and the agent stay quick and small.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from zilliz_operator import __version__
+from zilliz_operator.api.exceptions import ZillizError
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["agent"]:
+        from zilliz_operator.agent.main import main as agent
+
+        return agent(given[1:])
+    options = _parser().parse_args(given)
+    command: Command = options.command
+    try:
+        return command(options)
+    except ZillizError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="zilliz-operator", description="Milvus clusters in your own cloud account, proved.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="be the operator (the chart's pod does this)")
+    run.add_argument("--kubeconfig", type=Path, help="outside of a pod: how to reach Kubernetes")
+    run.set_defaults(command=_run)
+
+    posture = commands.add_parser("posture", help="every sentence of the promise: kept, broken or not yet, with its evidence")
+    _from_terminal(posture)
+    posture.add_argument("--output", "-o", choices=["text", "json"], default="text")
+    posture.set_defaults(command=_posture)
+
+    status = commands.add_parser("status", help="every cluster with its conditions and their evidence")
+    _from_terminal(status)
+    status.add_argument("name", nargs="?", help="one ZillizCluster")
+    status.set_defaults(command=_status)
+    return parser
+
+
+def _from_terminal(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kubeconfig", type=Path, default=os.environ.get("KUBECONFIG") or None)
+    parser.add_argument("--context", default="", help="a context of the kubeconfig")
+    parser.add_argument("--namespace", "-n", help="one project; absent: all of them")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from zilliz_operator.adapters.access import ClusterAccess
+    from zilliz_operator.handlers import app, config
+
+    def access() -> ClusterAccess:
+        return ClusterAccess.from_kubeconfig(options.kubeconfig) if options.kubeconfig else ClusterAccess.from_in_cluster()
+
+    return app.main(config.from_environment(), access)
+
+
+def _posture(options: argparse.Namespace) -> int:
+    from zilliz_operator.cli import posture
+
+    return posture.command(options)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from zilliz_operator.cli import status
+
+    return status.command(options)
