@@ -12,15 +12,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tools.devcluster.images.layers import Blobs
+
 FORBIDDEN_FILES = ("etc/pip.conf", "root/.config/pip/pip.conf", "root/.pip/pip.conf", "mnt/pip.conf", "mnt/ca.pem")
 
 
-def write(blobs: Path, path: Path, *, name: str) -> None:
-    """Make an archive of an exported directory (manifest.json, and each blob under the hex of its digest).
+def write(manifest: bytes, blobs: Blobs, path: Path, *, name: str) -> None:
+    """Make an archive of a manifest and the blobs it names.
 
     It appears under its name only when it is whole. containerd and OCI tools each look for the image's name elsewhere.
     """
-    manifest = (blobs / "manifest.json").read_bytes()
     described = json.loads(manifest)
     entry = {
         "mediaType": described["mediaType"],
@@ -35,7 +36,7 @@ def write(blobs: Path, path: Path, *, name: str) -> None:
         _add(tar, "index.json", json.dumps(index).encode())
         _add(tar, _blob(str(entry["digest"])), manifest)
         for blob in dict.fromkeys([described["config"]["digest"], *(layer["digest"] for layer in described["layers"])]):
-            with (blobs / blob.partition(":")[2]).open("rb") as content:
+            with blobs.path(blob).open("rb") as content:
                 member = tarfile.TarInfo(_blob(blob))
                 member.size = os.fstat(content.fileno()).st_size
                 tar.addfile(member, content)
@@ -84,10 +85,13 @@ def _lay(found: dict[str, tarfile.TarInfo], member: tarfile.TarInfo) -> None:
         found[name] = member
 
 
-def leaks(path: Path, *, private_names: Iterable[str]) -> list[str]:
-    """What of the building machine is found in an (uncompressed) archive; empty means clean."""
-    found = [f"file /{name}" for name in files(path) if name in FORBIDDEN_FILES]
-    with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
+def leaks(blob: Path, *, private_names: Iterable[str]) -> list[str]:
+    """What of the building machine is found in a blob (an uncompressed layer or a configuration); empty means clean."""
+    found = []
+    if tarfile.is_tarfile(blob):
+        with tarfile.open(blob) as layer:
+            found += [f"file /{name}" for name in layer.getnames() if name in FORBIDDEN_FILES]
+    with blob.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
         found += [f"the name {name!r}" for name in private_names if data.find(name.encode()) >= 0]
     return found
 

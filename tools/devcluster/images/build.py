@@ -17,11 +17,12 @@ from pathlib import Path
 from tools.devcluster.images import archive, base, catalogue, machine
 from tools.devcluster.images.catalogue import Image
 from tools.devcluster.images.errors import BuildFailed
+from tools.devcluster.images.layers import Blobs
 from tools.devcluster.images.store import TIMESTAMP, Store, require_tools
 
 Progress = Callable[[str], None]
 KEEP = 3  # archives kept of one image: a colleague's checkout may be on an older key
-PIPELINE = "3"  # raise it when the pipeline changes what an image holds
+PIPELINE = "4"  # raise it when the pipeline changes what an image holds
 
 __all__ = ["BuildFailed", "ImageArchive", "ensure_all", "planned"]
 
@@ -107,7 +108,7 @@ def _ensure(image: Image, *, directory: Path, scratch: Path, progress: Progress)
     else:
         progress(f"image {image.key}: up to date")
     os.utime(path)  # youngest is what is in use; see _prune
-    _prune(directory, image)
+    _prune(directory, image.key)
     shutil.rmtree(context)
     return ImageArchive(name=image.name, path=path, digest=archive.digest(path))
 
@@ -129,11 +130,14 @@ def _build(image: Image, *, context: Path, path: Path, directory: Path, scratch:
         arguments=image.arguments,
         machine=settings,
     )
-    store.export(image.name, path)
-    found = archive.leaks(path, private_names=settings.private_names)
+    blobs = Blobs(directory / "blobs")
+    fresh = store.export(image.name, path, blobs=blobs)
+    found = [leak for blob in fresh for leak in archive.leaks(blob, private_names=settings.private_names)]
     if found:
-        path.unlink()
+        for file in (path, *fresh):  # a blob is searched once, so a bad one must not be found here next time
+            file.unlink()
         raise BuildFailed(f"image {image.key} holds {', '.join(found)} of the machine that built it; it was removed")
+    blobs.prune()
 
 
 def _ensure_base(
@@ -146,8 +150,10 @@ def _ensure_base(
         return
     progress("image debian: bootstrapping the base, about 60 s")
     started = time.monotonic()
+    store.clear()
     base.build(store, mirrors=settings.mirrors, scratch=scratch)
-    store.export(base.NAME, path)
+    store.export(base.NAME, path, blobs=Blobs(directory / "blobs"))
+    _prune(directory, "debian")
     progress(f"image debian: built in {time.monotonic() - started:.0f} s")
 
 
@@ -189,26 +195,36 @@ def _normalise(context: Path) -> None:
         os.utime(path, (int(TIMESTAMP), int(TIMESTAMP)))
 
 
-def _prune(directory: Path, image: Image) -> None:
-    archives = sorted(directory.glob(f"{image.key}-*.tar"), key=lambda p: p.stat().st_mtime, reverse=True)
+def _prune(directory: Path, key: str) -> None:
+    archives = sorted(directory.glob(f"{key}-*.tar"), key=lambda p: p.stat().st_mtime, reverse=True)
     for old in archives[KEEP:]:
         old.unlink()
 
 
 def _seconds(directory: Path, image: Image) -> int:
-    return int(_timings(directory).get(image.key, image.estimate))
+    """How long the image took last time, if its slow layers are still those; else what it takes from nothing."""
+    weight, seconds = _timings(directory).get(image.key, ("", 0))
+    return seconds if weight == _weight(image) else image.estimate
 
 
 def _remember(directory: Path, image: Image, took: float) -> None:
-    timings = _timings(directory) | {image.key: max(1, round(took))}
+    timings = _timings(directory) | {image.key: (_weight(image), max(1, round(took)))}
     (directory / "timings.json").write_text(json.dumps(timings, indent=1))
 
 
-def _timings(directory: Path) -> dict[str, int]:
+def _timings(directory: Path) -> dict[str, tuple[str, int]]:
     try:
-        return dict(json.loads((directory / "timings.json").read_text()))
-    except (OSError, ValueError):
+        read = json.loads((directory / "timings.json").read_text())
+        return {key: (str(weight), int(seconds)) for key, (weight, seconds) in read.items()}
+    except (OSError, ValueError, TypeError):
         return {}
+
+
+def _weight(image: Image) -> str:
+    """Names the layers that take long: packages and locked downloads, not our own code."""
+    slow = [image.containerfile, *(source for source in image.sources if source.endswith(".lock"))]
+    texts = [(image.root / source).read_text() for source in slow]
+    return hashlib.sha256("\0".join([_base_key(), *texts]).encode()).hexdigest()[:16]
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def images(*, coredns: Path | None) -> tuple[Image, ...]:
     own = {"root": REPOSITORY, "arguments": {"VERSION": version()}}
     dev = REPOSITORY / HERE
     found = [
-        Image(key="pause", name="registry.k8s.io/pause:3.10", root=dev / "pause", sources=("pause.c",), estimate=40),
+        Image(key="pause", name="registry.k8s.io/pause:3.10", root=dev / "pause", sources=("pause.c",), estimate=25),
         Image(key="toolbox", name="docker.io/zillizbyoc/toolbox:dev", root=dev / "toolbox", estimate=40),
         Image(
             key="gateway",

@@ -69,7 +69,6 @@ class Machine:
         for source, target in (("apt.conf.d", "/etc/apt/apt.conf.d"), ("sources.list.d", "/etc/apt/sources.list.d")):
             options += ["--volume", f"{self.directory / source}:{target}:ro"]
         options += ["--volume", f"{self.directory / 'mnt'}:{MOUNT}:ro"]
-        options += ["--build-arg", f"PIP_CONFIG_FILE={MOUNT}/pip.conf"]
         for name, value in self.proxies.items():
             options += ["--build-arg", f"{name}={value}"]
         return options

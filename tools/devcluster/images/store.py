@@ -13,12 +13,15 @@ from pathlib import Path
 
 from tools.devcluster.images import archive
 from tools.devcluster.images.errors import BuildFailed
+from tools.devcluster.images.layers import Blobs, stream
 from tools.devcluster.images.machine import Machine
 
 TIMESTAMP = "1704067200"  # 2024-01-01: one clock for every layer, so equal inputs make equal digests
 PACKAGES = ("buildah", "debootstrap")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-VERBS = frozenset({"buildah", "debootstrap", "bud", "push", "pull", "tag", "commit", "from", "mount", "rm", "cp"})
+VERBS = frozenset(
+    {"buildah", "debootstrap", "bud", "push", "pull", "tag", "commit", "from", "mount", "rm", "rmi", "cp"}
+)
 NICE = ("nice", "-n", "10")  # a build must not starve the cluster that runs beside it
 
 
@@ -28,16 +31,21 @@ class Store:
     def __init__(self, *, root: Path, log: Path) -> None:
         self.log = log
         root.mkdir(parents=True, exist_ok=True)
-        store = root / "store"
-        run = Path("/run/zilliz-byoc-images", hashlib.sha256(str(store).encode()).hexdigest()[:8])  # dies with a reboot
+        self._store, self._driver = root / "store", _driver(root)
+        apart = hashlib.sha256(str(self._store).encode()).hexdigest()[:8]
+        run = f"/run/zilliz-byoc-images/{apart}"  # holds counts of mounts: must die with a reboot
         self._policy = root / "policy.json"
         self._policy.write_text(json.dumps({"default": [{"type": "insecureAcceptAnything"}]}))
-        self._options = ["--storage-driver", _driver(root), "--root", str(store), "--runroot", str(run)]
+        self._options = ["--storage-driver", self._driver, "--root", str(self._store), "--runroot", run]
 
     def has(self, name: str) -> bool:
         """Whether an image of this name is in the store."""
         command = ["buildah", *self._options, "inspect", "--type", "image", name]
         return subprocess.run(command, capture_output=True).returncode == 0
+
+    def clear(self) -> None:
+        """Forget every image: all that was built on another base is of no further use."""
+        self._buildah("rmi", "--all", "--force")
 
     def load(self, path: Path, *, name: str) -> None:
         """Take an image from an archive."""
@@ -52,7 +60,9 @@ class Store:
             self._run(["cp", "-a", f"{rootfs}/.", mounted])
             self._buildah("umount", container)
             self._buildah("config", "--cmd", "bash", "--env", f"PATH={PATH}", container)
-            self._buildah("commit", "--quiet", "--timestamp", TIMESTAMP, *self._trust(), container, name)
+            self._buildah(
+                "commit", "--quiet", "--identity-label=false", "--timestamp", TIMESTAMP, *self._trust(), container, name
+            )
         finally:
             self._buildah("rm", container)
 
@@ -66,16 +76,33 @@ class Store:
             options += ["--build-arg", f"{key}={value}"]
         self._buildah("bud", *options, "--file", str(containerfile), "--tag", name, str(context))
 
-    def export(self, name: str, path: Path) -> None:
-        """Write an image as an OCI archive with uncompressed layers: local disks are quicker than gzip.
+    def export(self, name: str, path: Path, *, blobs: Blobs) -> list[Path]:
+        """Write an image as an OCI archive of uncompressed layers (local disks are quicker than gzip).
 
-        buildah compresses whatever it writes as an OCI archive, but not a plain directory of blobs.
+        Returns the blobs that were not known before.
         """
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix="export-") as blobs:
-            self._buildah(
-                "push", "--quiet", "--disable-compression", "--format", "oci", *self._trust(), name, f"dir:{blobs}"
-            )
-            archive.write(Path(blobs), path, name=name)
+        described = json.loads(self._buildah("inspect", "--type", "image", name))
+        manifest = described["Manifest"].encode()
+        layers = [layer["digest"] for layer in json.loads(manifest)["layers"]]
+        fresh = [layer for layer in dict.fromkeys(layers) if not blobs.has(layer)]
+        if all(blobs.take(stream(self._store, driver=self._driver, digest=layer), digest=layer) for layer in fresh):
+            fresh.append(blobs.put(described["Config"].encode()))
+        else:
+            manifest, fresh = self._push(name, blobs)
+        archive.write(manifest, blobs, path, name=name)
+        return [blobs.path(blob) for blob in fresh]
+
+    def _push(self, name: str, blobs: Blobs) -> tuple[bytes, list[str]]:
+        """The slow way, for a store laid out unlike ours. (buildah compresses OCI archives always, directories not.)"""
+        with tempfile.TemporaryDirectory(dir=blobs.directory.parent, prefix="push-") as directory:
+            options = ["--quiet", "--disable-compression", "--format", "oci", *self._trust()]
+            self._buildah("push", *options, name, f"dir:{directory}")
+            manifest = Path(directory, "manifest.json").read_bytes()
+            described = json.loads(manifest)
+            digests = list(dict.fromkeys(blob["digest"] for blob in (described["config"], *described["layers"])))
+            for digest in digests:
+                blobs.adopt(Path(directory), digest=digest)
+        return manifest, digests
 
     def _trust(self) -> list[str]:
         return ["--signature-policy", str(self._policy)]
