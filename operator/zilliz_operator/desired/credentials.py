@@ -1,0 +1,34 @@
+"""The Secrets of a cluster's namespace, made from values that are given: nothing here invents a credential."""
+
+from collections.abc import Mapping
+
+from .context import ClusterContext
+from .manifest import Manifest, manifest, secret_data
+
+ROOT_SECRET = "milvus-root"  # noqa: S105 - the name of a Secret
+TECHNICAL_USERS_SECRET = "technical-users"  # noqa: S105
+STORE_SECRET = "store-credentials"  # noqa: S105
+ACCESS_KEY_ID = "accessKeyId"
+SECRET_ACCESS_KEY = "secretAccessKey"  # noqa: S105 - the name of a key
+
+
+def root_secret(ctx: ClusterContext, *, password: str, db_admin: str) -> Manifest:
+    """Root's password, which only the operator uses, and the one of `db_admin`, the cluster's first user."""
+    return _secret(ctx, ROOT_SECRET, {"password": password, "db_admin": db_admin})
+
+
+def technical_users(ctx: ClusterContext, passwords: Mapping[str, str]) -> Manifest:
+    """The passwords behind API keys. They open nothing from outside."""
+    return _secret(ctx, TECHNICAL_USERS_SECRET, passwords)
+
+
+def store_credentials(ctx: ClusterContext, *, access_key_id: str, secret_access_key: str) -> Manifest:
+    """The key pair of the bucket's identity."""
+    return _secret(ctx, STORE_SECRET, {ACCESS_KEY_ID: access_key_id, SECRET_ACCESS_KEY: secret_access_key})
+
+
+def _secret(ctx: ClusterContext, name: str, values: Mapping[str, str]) -> Manifest:
+    labels = ctx.labels("credentials")
+    return manifest(
+        "Secret", name=name, namespace=ctx.namespace, labels=labels, type="Opaque", data=secret_data(values)
+    )
