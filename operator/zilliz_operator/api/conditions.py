@@ -189,7 +189,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.WAITING_FOR_ADDRESS: ReasonInfo("The load balancer has no address yet.", "Wait; if it stays, check the load balancer controller of the data plane and kubectl describe service gateway."),
     Reason.WAITING_FOR_CLUSTER: ReasonInfo("A selected cluster is not ready yet; this is applied once it is.", "Wait, or look at the cluster that the message names."),
     Reason.WAITING_FOR_BACKUP: ReasonInfo("A backup has to end first.", _WAIT),
-    Reason.WAITING_FOR_WINDOW: ReasonInfo("The change needs a restart and waits for the maintenance window.", "Wait, or set the annotation byoc.zilliz.com/maintenance-now."),
+    Reason.WAITING_FOR_WINDOW: ReasonInfo("The change needs a restart and waits for the maintenance window.", "Wait, or remove spec.maintenanceWindow to let it happen now."),
     Reason.CONFIGURATION_PENDING: ReasonInfo("Not every gateway runs the newest configuration yet.", "Wait a few seconds; if it stays, read the gateway's log: the message names the pod and its last error."),
     Reason.ROTATING: ReasonInfo("A credential or certificate is being renewed.", _WAIT),
     Reason.DELETING: ReasonInfo("The object is being deleted; the cluster goes to the recycle bin.", _WAIT),

@@ -1,0 +1,253 @@
+# ruff: noqa: E501 - a table reads best with a row a line
+"""The security page, and for each of its sentences: what keeps it, which condition carries it, which tests prove it.
+
+Data, free of pydantic. `docs/security.md` and `zilliz-operator posture` are made from it. A test fails when a sentence has no
+row or a named test does not exist, so that no promise is made that nothing holds us to.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from zilliz_operator.api.conditions import ConditionType
+
+PAGE: Final = """\
+# Data Security
+
+Data security is integral to Zilliz Cloud. This document summarizes key measures and policies that Zilliz Cloud implements to safeguard your data comprehensively.
+
+## Account and Privacy Protection
+
+Zilliz Cloud protects user data from registration onwards by:
+
+- Using advanced cryptographic algorithms (SHA-256, bcrypt).
+- Adhering to strict policies against internal storage of usernames and passwords.
+
+## VPC Isolation in BYOC
+
+Zilliz implements isolation between your VPC and ours to ensure data security in our BYOC solution. For details, refer to Security assurance in BYOC Overview.
+
+## Data Isolation & Residency
+
+Zilliz Cloud provides robust isolation and protection for your clusters:
+
+- Multiple data residency options: You can create clusters in your preferred cloud providers and regions.
+- Dedicated Namespaces: Each dedicated cluster operates in an isolated namespace with tailored network policies.
+- Separate Storage: Data is stored separately in dedicated object storage buckets.
+- Distinct VPC or subnet: The Control Plane (administrative tasks) and Data Plane (operational handling) reside in separate, isolated VPC or subnet.
+
+## Authentication
+
+Zilliz Cloud utilizes OAuth0 for secure user authentication:
+
+- Supports Single Sign-On (SSO).
+- Supports Multi-Factor Authentication (MFA).
+- Provides cluster access through API keys and cluster credentials.
+
+For details, refer to Authentication.
+
+## Access Control
+
+Granular and role-based access control:
+
+- Hierarchical permissions (organization, project, cluster).
+- Pre-defined roles to simplify permission assignments.
+- Both intuitive operations on the console and programmatic access from your app are available.
+
+For details, refer to Access Control.
+
+## Secure Network Access
+
+Zilliz Cloud secures your network interactions through:
+
+- IP Allowlisting: Define allowed IP ranges (CIDR blocks) to restrict access.
+- Private Links: Establish secure, private connections between your VPC and Zilliz Cloud control plane.
+
+## Data Encryption
+
+### In Transit
+
+- HTTPS/gRPC with TLS 1.2+.
+- AES-256 encryption ensures secure data transfers.
+
+### At Rest
+
+- The stored data on Disk/Object Storage is encrypted using the AES-256 (256-bit Advanced Encryption Standard ) encryption algorithm.
+
+## Audit Logging and Monitoring
+
+Maintain visibility and accountability through audit logs:
+
+- Record activities across both control-plane and data-plane.
+- Stream logs directly to your storage solutions.
+- Leverage third-party tools for log analysis.
+
+For details, refer to Auditing.
+
+## Data Integrity and Backup
+
+Ensure data availability and recovery:
+
+- Automated and manual backup options.
+- Recycle bin functionality for data restoration (with defined retention).
+
+For details, refer to Backup & Restore and Use Recycle Bin.
+
+## Certificates and TLS
+
+Zilliz Cloud ensures secure connections:
+
+- Uses Let's Encrypt and AWS Certificate Manager for SSL certificates.
+- Auto-renews certificates 30 days before expiration (validity: 90 days).
+- Exclusively supports TLS 1.2 or higher.
+
+Two-way TLS (mTLS) is currently not available.
+
+## Summary
+
+Zilliz Cloud always places data security as its top priority. It emphasizes data security through comprehensive encryption, rigorous authentication, robust access control, private networking, and consistent auditing practices to maintain data confidentiality, integrity, and availability.
+"""
+
+
+class Claim(StrEnum):
+    """How far this version of the operator keeps a sentence. A live condition may still say that it is broken now."""
+
+    KEPT = "kept"
+    PARTLY = "partly"
+    NOT_YET = "not yet"
+    NONE = "no promise"
+    """The sentence introduces or points to others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """One sentence of the page. `tests` are pytest node ids; `status_note` says how it is kept, or what is missing."""
+
+    id: str
+    sentence: str
+    section: str
+    claim: Claim
+    condition: ConditionType | None
+    tests: tuple[str, ...]
+    status_note: str
+
+
+def sentences(page: str = PAGE) -> Iterator[tuple[str, str]]:
+    """Every sentence of the page as (section, sentence), in order."""
+    section = ""
+    for line in page.splitlines():
+        if line.startswith("#"):
+            section = line.lstrip("# ")
+        elif line.strip():
+            for sentence in re.split(r"(?<=[.!?])\s+(?=[A-Z])", line.removeprefix("- ").strip()):
+                yield section, sentence
+
+
+_C = ConditionType
+_GENERAL, _ACCOUNT, _VPC = "Data Security", "Account and Privacy Protection", "VPC Isolation in BYOC"
+_ISOLATION, _AUTHENTICATION, _ACCESS = "Data Isolation & Residency", "Authentication", "Access Control"
+_NETWORK, _TRANSIT, _REST = "Secure Network Access", "In Transit", "At Rest"
+_AUDIT, _BACKUP, _TLS, _SUMMARY = "Audit Logging and Monitoring", "Data Integrity and Backup", "Certificates and TLS", "Summary"
+
+_CEL = "tests/apiserver/test_crds.py::test_refuses_and_names_the_field_and_the_remedy"
+_WHO = "tests/gateway/test_who.py"
+_WIRE = "tests/gateway/test_tls.py"
+_STORE = "tests/stores/test_seaweedfs.py"
+
+
+def _none(id: str, section: str, sentence: str, note: str = "Introduces the sentences below it.") -> Promise:
+    return Promise(id, sentence, section, Claim.NONE, None, (), note)
+
+
+def _pointer(id: str, section: str, sentence: str) -> Promise:
+    return _none(id, section, sentence, "Points to another page.")
+
+
+PROMISES: Final[tuple[Promise, ...]] = (
+    _none("data-security", _GENERAL, "Data security is integral to Zilliz Cloud.", "Held by all rows below it."),
+    _none("data-security-measures", _GENERAL, "This document summarizes key measures and policies that Zilliz Cloud implements to safeguard your data comprehensively."),
+    _none("account", _ACCOUNT, "Zilliz Cloud protects user data from registration onwards by:"),
+    Promise("account-algorithms", "Using advanced cryptographic algorithms (SHA-256, bcrypt).", _ACCOUNT, Claim.PARTLY, _C.ACCESS_APPLIED,
+            (f"{_WHO}::test_a_key_becomes_its_technical_user",),
+            "The door knows API keys by their SHA-256 only. Milvus keeps passwords as bcrypt hashes of cost 4, which is low, and has no setting for it: ours are 24 random characters for that reason."),
+    Promise("account-no-storage", "Adhering to strict policies against internal storage of usernames and passwords.", _ACCOUNT, Claim.PARTLY, _C.ACCESS_APPLIED,
+            (f"{_WHO}::TestAudit::test_no_secret_is_written_anywhere", "tests/unit/adapters/test_kube.py::test_a_refused_secret_is_never_quoted", "tests/unit/api/test_validate.py::test_input_values_never_reach_a_message"),
+            "Generated credentials live in Secrets of your own Kubernetes and nowhere else, no user's key is kept. The technical users' passwords have to be kept in the cluster namespace, since the door logs in with them."),
+    Promise("vpc-isolation", "Zilliz implements isolation between your VPC and ours to ensure data security in our BYOC solution.", _VPC, Claim.NOT_YET, _C.VPC_ISOLATED,
+            (_CEL,),
+            "Control plane and data plane are both yours, nothing of them reaches a vendor. A DataPlane with one VPC for both is refused; that the VPCs are not joined by peering or routes is not checked yet."),
+    _pointer("vpc-details", _VPC, "For details, refer to Security assurance in BYOC Overview."),
+    _none("isolation", _ISOLATION, "Zilliz Cloud provides robust isolation and protection for your clusters:"),
+    Promise("residency", "Multiple data residency options: You can create clusters in your preferred cloud providers and regions.", _ISOLATION, Claim.KEPT, _C.STORAGE_SECURED,
+            (_CEL, "tests/stores/test_moto.py::test_a_bucket_lies_in_its_region_under_the_customers_key"),
+            "A cluster runs where its DataPlane is. Provider and region can never change; every bucket is made there."),
+    Promise("namespaces", "Dedicated Namespaces: Each dedicated cluster operates in an isolated namespace with tailored network policies.", _ISOLATION, Claim.KEPT, _C.NETWORK_ISOLATED,
+            ("tests/apiserver/test_reserved_namespaces.py::test_nobody_else_makes_a_namespace_of_that_name", "tests/apiserver/test_reserved_namespaces.py::test_nobody_else_touches_its_marks_or_its_pod_security"),
+            "One namespace a cluster, marked with the cluster's UID, Pod Security enforced, denied by default in both directions. NamespaceIsolated says the same of the namespace."),
+    Promise("buckets", "Separate Storage: Data is stored separately in dedicated object storage buckets.", _ISOLATION, Claim.KEPT, _C.STORAGE_SECURED,
+            (f"{_STORE}::test_each_clusters_key_reaches_its_own_bucket_and_no_other", f"{_STORE}::test_a_foreign_bucket_is_left_alone"),
+            "One bucket a cluster, marked with its UID, and an identity of its own that reaches no other (IdentityScoped)."),
+    Promise("planes", "Distinct VPC or subnet: The Control Plane (administrative tasks) and Data Plane (operational handling) reside in separate, isolated VPC or subnet.", _ISOLATION, Claim.PARTLY, _C.VPC_ISOLATED,
+            (_CEL, "tests/apiserver/test_operator_rights.py::test_no_right_beyond"),
+            "The operator works on data planes by kubeconfig, from another network if you run it there; network policies keep a cluster from reaching the control plane. That the VPCs are apart is not checked in AWS yet."),
+    _none("authentication", _AUTHENTICATION, "Zilliz Cloud utilizes OAuth0 for secure user authentication:", "We use no vendor's login: your own identity provider, by OpenID Connect."),
+    Promise("sso", "Supports Single Sign-On (SSO).", _AUTHENTICATION, Claim.NOT_YET, _C.ACCESS_APPLIED, (), "DataPlane.spec.sso is there; the doors do not accept tokens yet."),
+    Promise("mfa", "Supports Multi-Factor Authentication (MFA).", _AUTHENTICATION, Claim.NOT_YET, _C.ACCESS_APPLIED, (_CEL,), "AccessPolicy.spec.requireMFA is there and refused where there can be no second factor; the doors do not accept tokens yet."),
+    Promise("keys", "Provides cluster access through API keys and cluster credentials.", _AUTHENTICATION, Claim.KEPT, _C.ACCESS_APPLIED,
+            (f"{_WHO}::test_a_key_becomes_its_technical_user", f"{_WHO}::test_a_persons_password_is_for_milvus_to_judge", f"{_WHO}::test_refusals_have_a_reason_in_grpc_and_rest"),
+            "AccessPolicy subjects ApiKey and ClusterUser; credentials are generated into Secrets of your project."),
+    _pointer("authentication-details", _AUTHENTICATION, "For details, refer to Authentication."),
+    _none("access", _ACCESS, "Granular and role-based access control:"),
+    Promise("hierarchy", "Hierarchical permissions (organization, project, cluster).", _ACCESS, Claim.PARTLY, _C.ACCESS_APPLIED,
+            ("tests/apiserver/test_people_rights.py::test_only_whoever_administers_the_organization_writes_its_policies", _CEL),
+            "AccessPolicy has the three levels. Level Cluster is in force; Organization and Project are kept as Kubernetes rights, not as policies yet."),
+    Promise("roles", "Pre-defined roles to simplify permission assignments.", _ACCESS, Claim.KEPT, _C.ACCESS_APPLIED,
+            ("tests/apiserver/test_people_rights.py::test_editors_run_clusters_and_admins_say_who_may_read_the_data", "tests/unit/api/test_validate.py::test_accepts"),
+            "DataViewer, DataOperator, DataAdmin behind the door; viewer, editor, admin for the custom resources."),
+    Promise("programmatic", "Both intuitive operations on the console and programmatic access from your app are available.", _ACCESS, Claim.PARTLY, _C.ENDPOINT_VERIFIED,
+            (f"{_WHO}::test_a_key_becomes_its_technical_user",),
+            "Apps use any Milvus client; people use kubectl and GitOps. There is no web console."),
+    _pointer("access-details", _ACCESS, "For details, refer to Access Control."),
+    _none("network", _NETWORK, "Zilliz Cloud secures your network interactions through:"),
+    Promise("allowlist", "IP Allowlisting: Define allowed IP ranges (CIDR blocks) to restrict access.", _NETWORK, Claim.KEPT, _C.ALLOWLIST_IN_FORCE,
+            (f"{_WHO}::TestAddresses::test_an_empty_list_admits_nobody", f"{_WHO}::TestAddresses::test_listed_addresses_come_in", f"{_WHO}::TestAddresses::test_others_learn_nothing_about_their_token", _CEL),
+            "Allowlists reach the network policies and every gateway, each proven alone; without one nobody comes in."),
+    Promise("private-link", "Private Links: Establish secure, private connections between your VPC and Zilliz Cloud control plane.", _NETWORK, Claim.NOT_YET, _C.ENDPOINT_VERIFIED, (_CEL,), "exposure PrivateLink is in the API; no endpoint service is made yet."),
+    Promise("tls", "HTTPS/gRPC with TLS 1.2+.", _TRANSIT, Claim.KEPT, _C.ENDPOINT_VERIFIED,
+            (f"{_WIRE}::test_old_versions_are_refused", f"{_WIRE}::test_plain_http_gets_nothing"),
+            "The door speaks gRPC and REST on one port by TLS 1.2 or 1.3 and nothing else; our own probe tries older ones."),
+    Promise("aes-transit", "AES-256 encryption ensures secure data transfers.", _TRANSIT, Claim.KEPT, _C.ENDPOINT_VERIFIED,
+            (f"{_WIRE}::test_other_suites_of_tls12_are_refused", f"{_WIRE}::test_other_suites_of_tls13_are_refused", f"{_WIRE}::test_tls12_speaks_aes256_with_forward_secrecy"),
+            "AES-256 suites with forward secrecy only, at the door. Behind it Milvus cannot be limited to them, and is reached by nobody but the gateways."),
+    Promise("aes-rest", "The stored data on Disk/Object Storage is encrypted using the AES-256 (256-bit Advanced Encryption Standard ) encryption algorithm.", _REST, Claim.PARTLY, _C.STORAGE_SECURED,
+            (f"{_STORE}::test_objects_are_encrypted_and_the_public_sees_nothing", "tests/stores/test_moto.py::test_every_aspect_is_set_and_the_second_pass_writes_nothing"),
+            "Buckets encrypt by AES-256, with your KMS key if you name one. Milvus' volume is as encrypted as your StorageClass makes it: that is not checked yet."),
+    _none("audit", _AUDIT, "Maintain visibility and accountability through audit logs:"),
+    Promise("audit-record", "Record activities across both control-plane and data-plane.", _AUDIT, Claim.PARTLY, _C.AUDIT_STREAMING,
+            (f"{_WHO}::TestAudit::test_hostile_text_cannot_forge_or_break_a_line", f"{_WHO}::TestAudit::test_connections_that_never_become_requests_leave_a_line"),
+            "Every request and every refused connection leaves a line at the gateway; changes to custom resources are in the API server's audit log. Neither is collected by us yet."),
+    Promise("audit-stream", "Stream logs directly to your storage solutions.", _AUDIT, Claim.NOT_YET, _C.AUDIT_STREAMING, (), "Lines go to the gateways' standard output, where your log collector finds them; not to the audit bucket yet."),
+    Promise("audit-tools", "Leverage third-party tools for log analysis.", _AUDIT, Claim.PARTLY, _C.AUDIT_STREAMING, (f"{_WHO}::TestAudit::test_hostile_text_cannot_forge_or_break_a_line",), "Lines are JSON, one an event, that any tool reads."),
+    _pointer("audit-details", _AUDIT, "For details, refer to Auditing."),
+    _none("backup", _BACKUP, "Ensure data availability and recovery:"),
+    Promise("backups", "Automated and manual backup options.", _BACKUP, Claim.NOT_YET, _C.BACKUP_SCHEDULED, (), "BackupPolicy, Backup and Restore are in the API; nothing acts on them yet."),
+    Promise("recycle-bin", "Recycle bin functionality for data restoration (with defined retention).", _BACKUP, Claim.PARTLY, None,
+            ("tests/apiserver/test_deletion_protection.py::TestCluster::test_protected_by_default_and_refused_with_the_remedy", _CEL),
+            "Deleting is refused while protected; a deleted cluster leaves a RecycledCluster, its buckets and its credentials. Restoring from it is not there yet."),
+    _pointer("backup-details", _BACKUP, "For details, refer to Backup & Restore and Use Recycle Bin."),
+    _none("certificates", _TLS, "Zilliz Cloud ensures secure connections:"),
+    Promise("issuers", "Uses Let's Encrypt and AWS Certificate Manager for SSL certificates.", _TLS, Claim.PARTLY, _C.CERTIFICATE_VALID, (_CEL,), "Any issuer that cert-manager knows, Let's Encrypt among them (tried with its own test server, Pebble). AWS Certificate Manager is not there yet."),
+    Promise("renewal", "Auto-renews certificates 30 days before expiration (validity: 90 days).", _TLS, Claim.KEPT, _C.CERTIFICATE_VALID,
+            (f"{_WIRE}::test_it_serves_the_mounted_certificate_and_attests_it", _CEL),
+            "duration 2160h, renewBefore 720h, a new key each time. The gateways take the new certificate without a restart and attest which one they serve."),
+    Promise("tls-only", "Exclusively supports TLS 1.2 or higher.", _TLS, Claim.KEPT, _C.ENDPOINT_VERIFIED,
+            (f"{_WIRE}::test_old_versions_are_refused", f"{_WIRE}::test_minimum_version_1_3", _CEL),
+            "minVersion is 1.2 or 1.3, there is no other value."),
+    Promise("mtls", "Two-way TLS (mTLS) is currently not available.", _TLS, Claim.KEPT, _C.ENDPOINT_VERIFIED,
+            (f"{_WIRE}::TestClientCertificates::test_without_a_certificate_there_is_no_connection", f"{_WIRE}::TestClientCertificates::test_a_foreign_certificate_is_refused"),
+            "We do more than the page: tls.clientAuth Required demands a client certificate of your own CA at the door. Between gateway and Milvus it is always on."),
+    _none("summary", _SUMMARY, "Zilliz Cloud always places data security as its top priority.", "Held by all rows above it."),
+    _none("summary-measures", _SUMMARY, "It emphasizes data security through comprehensive encryption, rigorous authentication, robust access control, private networking, and consistent auditing practices to maintain data confidentiality, integrity, and availability.", "Held by all rows above it."),
+)  # fmt: skip
