@@ -1,0 +1,175 @@
+"""The object store of a data plane: makes buckets exist, holds every aspect of them, and keeps away from what
+is not ours.
+
+A bucket is ours when its tag carries our UID. Making one takes two calls, so a crash can leave it without the tag: an
+*empty* bucket of our name without any tag is finished, because its name is a hash that nobody else has a reason to
+use, and an empty one holds nothing that could be harmed. Anything else without our mark is someone else's.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from zilliz_operator.adapters.threads import Threads
+from zilliz_operator.api.exceptions import NameTaken
+from zilliz_operator.api.names import CLUSTER_UID_LABEL
+from zilliz_operator.api.outside import AspectResult, KeyPair
+
+from . import encryption, lifecycle, ownership, policy, public_access, tags, versioning
+from .connection import Connection, RequestHook, StoreAccess
+from .errors import code, denied, translated, unsupported
+from .iam import Roles, Users
+from .shapes import Aspect, Bucket, Identity
+
+T = TypeVar("T")
+
+KEPT, REPAIRED, UNSUPPORTED = "kept", "repaired", "unsupported"
+
+
+class AwsStore:
+    """AWS S3 and IAM. Safe to share between tasks; the calls run in `threads`."""
+
+    # Closed first, opened never: what keeps strangers out comes before what is nice to have.
+    ASPECTS: tuple[Aspect, ...] = (ownership, public_access, encryption, versioning, lifecycle, policy)
+
+    def __init__(self, access: StoreAccess, threads: Threads, *, on_request: RequestHook | None = None) -> None:
+        self.access = access
+        self._threads = threads
+        self._connection = Connection(access, pool=threads.size, on_request=on_request)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    # ---- the port
+
+    async def check(self) -> str:
+        """Two questions that only an administrator may ask, one a service; the answer is evidence for a condition."""
+        await self._run(self.access.what, lambda _: self._connection.s3().list_buckets(MaxBuckets=1), None)
+        await self._run(self.access.admin_what, lambda _: self._connection.iam().list_policies(MaxItems=1), None)
+        where = self.access.endpoint or f"AWS S3 {self.access.region}"
+        trust = "no TLS" if where.startswith("http:") else "verified TLS"
+        return f"{where} answers its administrator for buckets and identities ({trust})"
+
+    async def ensure_bucket(self, desired: Bucket) -> Sequence[AspectResult]:
+        return await self._run(self.access.what, self._ensure_bucket, desired)
+
+    async def ensure_identity(self, desired: Identity) -> Sequence[AspectResult]:
+        return await self._run(
+            self.access.admin_what, lambda identity: self._identities(identity).ensure(identity), desired
+        )
+
+    async def key_pair_in_force(self, desired: Identity, access_key_id: str | None) -> bool:
+        def in_force(identity: Identity) -> bool:
+            return self._identities(identity).key_in_force(identity, access_key_id)
+
+        return await self._run(self.access.admin_what, in_force, desired)
+
+    async def rotate_key_pair(self, desired: Identity, *, keep: str | None = None) -> KeyPair | None:
+        def rotate(identity: Identity) -> KeyPair | None:
+            return self._identities(identity).rotate_key(identity, keep=keep)
+
+        return await self._run(self.access.admin_what, rotate, desired)
+
+    async def remove_identity(self, desired: Identity) -> None:
+        await self._run(self.access.admin_what, lambda identity: self._identities(identity).remove(identity), desired)
+
+    # ---- inside, in a thread
+
+    async def _run(self, what: str, work: Callable[[Any], T], desired: Any) -> T:
+        def call() -> T:
+            with translated(what, self.access.credentials):
+                return work(desired)
+
+        return await self._threads.run(call)
+
+    def _identities(self, identity: Identity) -> Roles | Users:
+        return (Roles if str(identity.kind) == "IRSA" else Users)(self._connection.iam())
+
+    def _ensure_bucket(self, bucket: Bucket) -> Sequence[AspectResult]:
+        s3 = self._connection.s3()
+        results = [self._own(s3, bucket)]
+        for aspect in self.ASPECTS:
+            wanted, shortfall = self.adapt(aspect, bucket)
+            result = self._hold(s3, bucket.name, aspect, wanted)
+            if shortfall and result.state != UNSUPPORTED:
+                result = AspectResult(result.name, UNSUPPORTED, shortfall)
+            results.append(result)
+        return tuple(results)
+
+    def adapt(self, aspect: Aspect, bucket: Bucket) -> tuple[Any, str]:
+        """What to write for an aspect, and what of the wish this store cannot do ("" when nothing)."""
+        return aspect.desired(bucket), ""
+
+    def _own(self, s3: Any, bucket: Bucket) -> AspectResult:
+        """Make the bucket exist and carry our tags, or raise NameTaken."""
+        wanted = tags.desired(bucket)
+        found = self._tags(s3, bucket.name)
+        created = found is None
+        if found is None:
+            self._create(s3, bucket)
+            found = tags.observe(s3, bucket.name) or {}
+        mark = found.get(CLUSTER_UID_LABEL)
+        if mark is not None and mark != bucket.uid:
+            raise NameTaken(
+                f"bucket {bucket.name}", f"is tagged as another cluster's ({CLUSTER_UID_LABEL}={mark}); untouched"
+            )
+        if mark is None and not created and (found or not _is_empty(s3, bucket.name)):
+            raise NameTaken(
+                f"bucket {bucket.name}",
+                f"exists without our tag {CLUSTER_UID_LABEL} and is not an empty one of ours; untouched. "
+                "Remove it, or set another objectStorage.bucketPrefix",
+            )
+        if not tags.missing(wanted=wanted, found=found):
+            return AspectResult("bucket", KEPT)
+        tags.apply(s3, bucket.name, tags.merged(wanted=wanted, found=found))
+        return AspectResult("bucket", REPAIRED, "created" if created else "tagged")
+
+    def _tags(self, s3: Any, name: str) -> dict[str, str] | None:
+        """The tags of our account's bucket, None when there is none of that name; NameTaken when it is another's."""
+        try:
+            found = tags.observe(s3, name)
+        except ClientError as error:
+            if denied(error) and not self._in_our_account(s3, name):
+                raise NameTaken(f"bucket {name}", "belongs to another account; untouched") from error
+            raise
+        if found is not None and not self._in_our_account(s3, name):
+            raise NameTaken(f"bucket {name}", "belongs to another account, whatever its tags say; untouched")
+        return found
+
+    def _in_our_account(self, s3: Any, name: str) -> bool:
+        """Names are global: a stranger could make a bucket of our name, open it to us, and wait for our data."""
+        pages = s3.get_paginator("list_buckets").paginate(Prefix=name)
+        return any(found["Name"] == name for page in pages for found in page.get("Buckets", ()))
+
+    def _create(self, s3: Any, bucket: Bucket) -> None:
+        region = bucket.region or self.access.region
+        where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        try:
+            s3.create_bucket(Bucket=bucket.name, **where)
+        except ClientError as error:
+            if code(error) == "BucketAlreadyExists":
+                raise NameTaken(f"bucket {bucket.name}", "belongs to another account; untouched") from error
+            if code(error) != "BucketAlreadyOwnedByYou":  # a call before this one made it
+                raise
+
+    @staticmethod
+    def _hold(s3: Any, name: str, aspect: Aspect, wanted: Any) -> AspectResult:
+        try:
+            if aspect.observe(s3, name) == wanted:
+                return AspectResult(aspect.NAME, KEPT)
+            aspect.apply(s3, name, wanted)
+            if aspect.observe(s3, name) == wanted:
+                return AspectResult(aspect.NAME, REPAIRED)
+        except ClientError as error:
+            if unsupported(error):
+                return AspectResult(aspect.NAME, UNSUPPORTED, f"the store does not know {error.operation_name}")
+            raise
+        return AspectResult(aspect.NAME, UNSUPPORTED, "the store took the setting and reads back another one")
+
+
+def _is_empty(s3: Any, name: str) -> bool:
+    """No object, no old version, no delete marker, no unfinished upload."""
+    versions = s3.list_object_versions(Bucket=name, MaxKeys=1)
+    uploads = s3.list_multipart_uploads(Bucket=name, MaxUploads=1)
+    return not (versions.get("Versions") or versions.get("DeleteMarkers") or uploads.get("Uploads"))
