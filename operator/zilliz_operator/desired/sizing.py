@@ -37,7 +37,7 @@ class Resources:
         }
 
 
-GATEWAY_POD = Resources(millicpu=100, request_mib=128, limit_mib=512)
+GATEWAY_POD = Resources(millicpu=100, request_mib=192, limit_mib=512)
 """The allowance of one gateway pod in the quota: HAProxy with its agent."""
 HELPER = Resources(millicpu=50, request_mib=64, limit_mib=512)
 """An init container, a job, or a pod of cert-manager's that solves a challenge."""
@@ -56,3 +56,9 @@ def cpu(millicpu: int) -> str:
 def memory(mib: int) -> str:
     """In the form the API server keeps."""
     return f"{mib // 1024}Gi" if mib % 1024 == 0 else f"{mib}Mi"
+
+
+def volume_mib(size: str) -> int:
+    """A volume's size (`512Mi`, `10Gi`, `1Ti`) in MiB."""
+    unit = {"Mi": 1, "Gi": 1024, "Ti": 1024**2}[size[-2:]]
+    return int(size[:-2]) * unit

@@ -1,0 +1,139 @@
+"""What our roles are to Milvus: the predefined data roles, and how privilege groups spell on each server.
+
+Servers before 2.5 know single privileges only, typed Global, Collection or User; a group is expanded to what such a server
+accepts (measured: a name it does not know makes the whole call fail). Newer servers take the groups themselves.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from zilliz_operator.api.accesspolicy import PolicyGrant, Role
+from zilliz_operator.api.exceptions import InvalidSpec
+from zilliz_operator.api.outside import Grant
+from zilliz_operator.api.privileges import LEVEL, PrivilegeLevel
+
+from .context import version_numbers
+
+VIEWER_ROLE, OPERATOR_ROLE, ADMIN_ROLE = "zr_viewer", "zr_operator", "zr_admin"
+TECHNICAL_USERS: Mapping[str, str] = {
+    "zt_viewer": VIEWER_ROLE,
+    "zt_operator": OPERATOR_ROLE,
+    "zt_admin": ADMIN_ROLE,
+}
+"""User behind API keys → its role. Nobody logs in as one from outside."""
+
+GROUPS_SINCE = "2.5.0"
+
+_ROLE_NAMES = {
+    Role.DATA_VIEWER: VIEWER_ROLE,
+    Role.DATA_OPERATOR: OPERATOR_ROLE,
+    Role.DATA_ADMIN: ADMIN_ROLE,
+    Role.PROJECT_ADMIN: ADMIN_ROLE,
+    Role.ORGANIZATION_OWNER: ADMIN_ROLE,
+}
+
+# A data role spans all databases; clusters' own administration (users, roles, resource groups) stays with the operator.
+_ROLE_GROUPS: Mapping[str, tuple[str, ...]] = {
+    VIEWER_ROLE: ("CollectionReadOnly", "DatabaseReadOnly", "ListDatabases"),
+    OPERATOR_ROLE: ("CollectionReadWrite", "DatabaseReadOnly", "ListDatabases"),
+    ADMIN_ROLE: (
+        *("CollectionAdmin", "DatabaseAdmin", "ListDatabases", "CreateDatabase", "DropDatabase"),
+        *("FlushAll", "RenameCollection"),
+    ),
+}
+
+_READ = (
+    "Query Search IndexDetail GetFlushState GetLoadState GetLoadingProgress HasPartition ShowPartitions GetStatistics"
+)
+_WRITE = "Load Release Insert Delete Upsert Import Flush Compaction LoadBalance CreateIndex DropIndex"
+_PARTITIONS = "CreatePartition DropPartition"
+_RESOURCE_GROUPS = "CreateResourceGroup DropResourceGroup"
+_OWNERSHIP = "CreateOwnership DropOwnership ManageOwnership"
+
+_COLLECTION_TYPED = frozenset(f"{_READ} {_WRITE} {_PARTITIONS}".split())
+_USER_TYPED = frozenset({"SelectUser", "UpdateUser"})
+_GLOBAL_TYPED = frozenset(
+    "DescribeCollection DescribeAlias ListAliases CreateAlias DropAlias ShowCollections CreateCollection DropCollection "
+    "ListDatabases SelectOwnership DescribeResourceGroup ListResourceGroups FlushAll TransferNode TransferReplica "
+    f"CreateDatabase DropDatabase RenameCollection {_OWNERSHIP} {_RESOURCE_GROUPS}".split()
+)
+"""Types of single privileges on servers before 2.5: what is in none of the three they do not know."""
+
+_COLLECTION_READ = tuple(f"{_READ} DescribeCollection DescribeAlias ListAliases".split())
+_COLLECTION_WRITE = (*_COLLECTION_READ, *f"{_WRITE} {_PARTITIONS}".split())
+_CLUSTER_READ = ("ListDatabases", "SelectOwnership", "SelectUser", "DescribeResourceGroup", "ListResourceGroups")
+_CLUSTER_WRITE = (*_CLUSTER_READ, "FlushAll", "TransferNode", "TransferReplica")
+_EXPANSION: Mapping[str, tuple[str, ...]] = {
+    "CollectionReadOnly": _COLLECTION_READ,
+    "CollectionReadWrite": _COLLECTION_WRITE,
+    "CollectionAdmin": (*_COLLECTION_WRITE, "CreateAlias", "DropAlias"),
+    "DatabaseReadOnly": ("ShowCollections",),
+    "DatabaseReadWrite": ("ShowCollections",),
+    "DatabaseAdmin": ("ShowCollections", "CreateCollection", "DropCollection"),
+    "ClusterReadOnly": _CLUSTER_READ,
+    "ClusterReadWrite": _CLUSTER_WRITE,
+    "ClusterAdmin": (
+        *_CLUSTER_WRITE,
+        *("CreateDatabase", "DropDatabase", "RenameCollection", "UpdateUser"),
+        *f"{_OWNERSHIP} {_RESOURCE_GROUPS}".split(),
+    ),
+}
+
+
+def role_name(role: Role | None) -> str | None:
+    """The Milvus role of a predefined role; None where a policy has grants of its own."""
+    return _ROLE_NAMES[role] if role is not None else None
+
+
+def technical_user(role: Role | None) -> str | None:
+    """The user behind API keys with that role."""
+    wanted = role_name(role)
+    return next((user for user, has in TECHNICAL_USERS.items() if has == wanted), None)
+
+
+def roles(version: str) -> dict[str, frozenset[Grant]]:
+    """Our roles with exactly their grants, as that server spells them."""
+    return {role: frozenset(expand(groups, version=version)) for role, groups in _ROLE_GROUPS.items()}
+
+
+def grants(policy_grants: Iterable[PolicyGrant], *, version: str) -> frozenset[Grant]:
+    """A policy's own grants, as that server spells them. Raises InvalidSpec for a privilege that it does not have, or
+    that it cannot limit to what the policy names: nothing is ever granted wider than asked."""
+    found: set[Grant] = set()
+    for index, each in enumerate(policy_grants):
+        try:
+            found |= expand(each.privileges, version=version, database=each.database, collection=each.collection)
+        except InvalidSpec as refused:
+            raise InvalidSpec(f"spec.grants[{index}].privileges", refused.message) from None
+    return frozenset(found)
+
+
+def expand(privileges: Iterable[str], *, version: str, database: str = "*", collection: str = "*") -> frozenset[Grant]:
+    """Privileges and groups as grants. Cluster-level ones hold everywhere, whatever database is named."""
+    names = tuple(privileges)
+    if version_numbers(version) >= version_numbers(GROUPS_SINCE):
+        return frozenset(_modern(name, database, collection) for name in names)
+    singles = dict.fromkeys(single for name in names for single in _EXPANSION.get(name, (name,)))
+    return frozenset(_typed(single, version, database, collection) for single in singles)
+
+
+def _modern(name: str, database: str, collection: str) -> Grant:
+    level = LEVEL.get(name, PrivilegeLevel.COLLECTION)
+    return Grant(
+        privilege=name,
+        object_type="",
+        object_name=collection if level is PrivilegeLevel.COLLECTION else "*",
+        database="*" if level is PrivilegeLevel.CLUSTER else database,
+    )
+
+
+def _typed(name: str, version: str, database: str, collection: str) -> Grant:
+    if name in _COLLECTION_TYPED:
+        return Grant(name, "Collection", collection, database)
+    if name in _USER_TYPED:
+        return Grant(name, "User", "*", "*")
+    if name in _GLOBAL_TYPED:
+        everywhere = LEVEL.get(name) is PrivilegeLevel.CLUSTER
+        return Grant(name, "Global", "*", "*" if everywhere else database)
+    raise InvalidSpec(
+        "privileges", f"Milvus {version} has no privilege {name}: remove it, or raise spec.version to 2.6"
+    )
