@@ -1,7 +1,7 @@
 """What our roles are to Milvus: the predefined data roles, and how privilege groups spell on each server.
 
-Servers before 2.5 know single privileges only, typed Global, Collection or User; a group is expanded to what such a server
-accepts (measured: a name it does not know makes the whole call fail). Newer servers take the groups themselves.
+Servers before 2.5 know single privileges only, typed Global, Collection or User; a group is expanded to what such a
+server accepts (a name it does not know makes the call fail). Newer servers take the groups themselves.
 """
 
 from collections.abc import Iterable, Mapping
@@ -52,14 +52,16 @@ _OWNERSHIP = "CreateOwnership DropOwnership ManageOwnership"
 _COLLECTION_TYPED = frozenset(f"{_READ} {_WRITE} {_PARTITIONS}".split())
 _USER_TYPED = frozenset({"SelectUser", "UpdateUser"})
 _GLOBAL_TYPED = frozenset(
-    "DescribeCollection DescribeAlias ListAliases CreateAlias DropAlias ShowCollections CreateCollection DropCollection "
-    "ListDatabases SelectOwnership DescribeResourceGroup ListResourceGroups FlushAll TransferNode TransferReplica "
+    "DescribeCollection DescribeAlias ListAliases CreateAlias DropAlias ShowCollections CreateCollection "
+    "DropCollection ListDatabases SelectOwnership DescribeResourceGroup ListResourceGroups FlushAll TransferNode "
+    "TransferReplica "
     f"CreateDatabase DropDatabase RenameCollection {_OWNERSHIP} {_RESOURCE_GROUPS}".split()
 )
 """Types of single privileges on servers before 2.5: what is in none of the three they do not know."""
 
 _COLLECTION_READ = tuple(f"{_READ} DescribeCollection DescribeAlias ListAliases".split())
 _COLLECTION_WRITE = (*_COLLECTION_READ, *f"{_WRITE} {_PARTITIONS}".split())
+_ALIAS_WRITES = frozenset({"CreateAlias", "DropAlias"})
 _CLUSTER_READ = ("ListDatabases", "SelectOwnership", "SelectUser", "DescribeResourceGroup", "ListResourceGroups")
 _CLUSTER_WRITE = (*_CLUSTER_READ, "FlushAll", "TransferNode", "TransferReplica")
 _EXPANSION: Mapping[str, tuple[str, ...]] = {
@@ -96,8 +98,11 @@ def roles(version: str) -> dict[str, frozenset[Grant]]:
 
 
 def grants(policy_grants: Iterable[PolicyGrant], *, version: str) -> frozenset[Grant]:
-    """A policy's own grants, as that server spells them. Raises InvalidSpec for a privilege that it does not have, or
-    that it cannot limit to what the policy names: nothing is ever granted wider than asked."""
+    """A policy's own grants, as that server spells them.
+
+    Raises InvalidSpec for a privilege that it does not have, or that it cannot limit to the collection named. Only reading
+    a collection's description is then granted for the whole database, because clients cannot work without it.
+    """
     found: set[Grant] = set()
     for index, each in enumerate(policy_grants):
         try:
@@ -131,6 +136,12 @@ def _typed(name: str, version: str, database: str, collection: str) -> Grant:
         return Grant(name, "Collection", collection, database)
     if name in _USER_TYPED:
         return Grant(name, "User", "*", "*")
+    if name in _ALIAS_WRITES and collection != "*":
+        raise InvalidSpec(
+            "privileges",
+            f"on Milvus {version} {name} holds for a whole database: grant it with collection *, or name privileges "
+            "without it (CollectionReadWrite has none)",
+        )
     if name in _GLOBAL_TYPED:
         everywhere = LEVEL.get(name) is PrivilegeLevel.CLUSTER
         return Grant(name, "Global", "*", "*" if everywhere else database)

@@ -1,7 +1,7 @@
 """The dedicated namespace of a cluster.
 
-With the built-in engine every pod meets Pod Security `restricted`, so anything less is refused. The Milvus operator's pods
-cannot meet it; there `baseline` is enforced and what falls short of `restricted` is warned about and audited.
+With the built-in engine every pod meets Pod Security `restricted`, so anything less is refused. The Milvus operator's
+pods cannot meet it; there `baseline` is enforced and what falls short of `restricted` is warned about and audited.
 """
 
 from .context import ClusterContext

@@ -1,4 +1,4 @@
-"""The ceiling of a cluster's namespace: its own pods, a rolling restart of them, and a few helpers. A runaway stops here.
+"""The ceiling of a cluster's namespace: its own pods, a rolling restart, and a few helpers. A runaway stops here.
 
 Node ports and load balancers are counted too: an `Internal` cluster can open none, whoever asks.
 """

@@ -1,7 +1,7 @@
 """What a CU is in vCPU and memory, and how the parts of a cluster share it.
 
-1 CU = 1 vCPU and 4 GiB for Milvus. Requests are modest and CPU has no limit, so that small clusters share a node and use what
-is idle; memory has a hard limit, so that no cluster takes its neighbours' memory.
+1 CU = 1 vCPU and 4 GiB for Milvus. Requests are modest and CPU has no limit, so that small clusters share a node and
+use what is idle; memory has a hard limit, so that no cluster takes its neighbours' memory.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ LIMIT_GIB = 4
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Of one container. Zero CPU limit means none."""
+    """Of one container. CPU has a request and no limit."""
 
     millicpu: int
     request_mib: int

@@ -57,7 +57,7 @@ def merged(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _covers_the_internet(text: str, together: Sequence[str]) -> bool:
-    """Whether a block is too wide without `allowAnywhere`: alone, or because the list's blocks add up to one that is."""
+    """Whether a block is too wide without `allowAnywhere`: alone, or because its list's blocks add up to one."""
     if is_anywhere(text):
         return True
     block = parse_cidr(text)

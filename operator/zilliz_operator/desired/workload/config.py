@@ -1,7 +1,8 @@
 """Milvus' own configuration, as data.
 
-Two things in it hold the promise: `tlsMode: 2`, by which Milvus speaks only to those whose certificate the cluster's internal
-authority signed, and `authorizationEnabled`. Credentials are never in it: they come as environment variables from Secrets.
+Two things in it hold the promise: `tlsMode: 2`, by which Milvus speaks only to those whose certificate the cluster's
+internal authority signed, and `authorizationEnabled`. Credentials are never in it: they come as environment variables
+from Secrets.
 """
 
 from dataclasses import dataclass
