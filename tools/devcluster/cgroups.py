@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
@@ -18,25 +19,24 @@ def ensure(name: str) -> None:
             _hand_down(group)
 
 
-def remove(name: str) -> None:
-    """Remove the cgroup and those below it; the processes must be gone."""
-    for tree in trees():
-        group = tree / name.lstrip("/")
-        if group.is_dir():
-            below = sorted((path for path in group.rglob("*") if path.is_dir()), key=lambda p: len(p.parts), reverse=True)
-            for path in [*below, group]:
+def remove(name: str) -> bool:
+    """Remove the cgroup and those below it; False while a process of it is still ending."""
+    for group in (tree / name.lstrip("/") for tree in trees()):
+        below = [path for path in group.rglob("*") if path.is_dir()]
+        for path in sorted([group, *below], key=lambda p: len(p.parts), reverse=True):
+            with contextlib.suppress(OSError):
                 path.rmdir()
-
-
-def left(name: str) -> list[Path]:
-    """Cgroups of that name that still exist."""
-    return [tree / name.lstrip("/") for tree in trees() if (tree / name.lstrip("/")).exists()]
+    return not any((tree / name.lstrip("/")).exists() for tree in trees())
 
 
 def trees() -> list[Path]:
     """Mount points of the cgroup file systems."""
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-    return [Path(fields[1]) for fields in mounts if fields[2] in {"cgroup", "cgroup2"} and Path(fields[1]).is_relative_to(ROOT)]
+    return [
+        Path(fields[1])
+        for fields in mounts
+        if fields[2] in {"cgroup", "cgroup2"} and Path(fields[1]).is_relative_to(ROOT)
+    ]
 
 
 def _hand_down(group: Path) -> None:

@@ -1,4 +1,4 @@
-"""Ready checks: is the thing answering as it should? They run inside the cluster's network namespace and raise or say no."""
+"""Ready checks: is the thing answering as it should? They run in the cluster's network and raise or say no."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def dns_answers(*, server: IPv4Address, zone: str) -> bool:
         sock.sendto(query, (str(server), 53))
         answer = sock.recv(512)
     identity, flags, _, answers = struct.unpack(">HHHH", answer[:8])
-    return identity == 4711 and flags & 0xF == NO_ERROR and answers > 0
+    return bool(identity == 4711 and flags & 0xF == NO_ERROR and answers > 0)
 
 
 def fresh(path: Path, *, seconds: float) -> bool:

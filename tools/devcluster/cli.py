@@ -77,7 +77,7 @@ def narrator() -> Callable[[str], None]:
 
 def _build(_layout: Layout, _arguments: argparse.Namespace) -> int:
     built = cluster.build_all(narrator())
-    print("binaries and images are " + ("built" if built else "up to date"))
+    print(f"built {built} of the binaries and images" if built else "binaries and images are up to date")
     return 0
 
 
@@ -86,7 +86,7 @@ def _up(chosen: Layout, _arguments: argparse.Namespace) -> int:
     width = max(map(len, files.summary(chosen)))
     for what, where in files.summary(chosen).items():
         print(f"  {what:<{width}}  {where}")
-    kind = "cold (with builds)" if report.cold else "warm"
+    kind = f"with {report.built} builds" if report.built else "warm"
     did = f"started {len(report.started)} components" if report.started else "everything was running"
     print(f"cluster {chosen.name} is up: {report.seconds:.1f} s, {kind}, {did}")
     return 0
@@ -155,7 +155,16 @@ def _on_node(chosen: Layout, command: list[str]) -> NoReturn:
     netns.enter(chosen.name)
     if chosen.resolv_conf.exists():
         netns.with_resolver(chosen.resolv_conf)
-    os.environ["KUBECONFIG"] = str(chosen.kubeconfig)
+    home = chosen.root / "tools"  # every cluster has the same address, so caches must not be shared
+    places = {
+        "KUBECACHEDIR": "kubectl",
+        "HELM_CACHE_HOME": "helm/cache",
+        "HELM_CONFIG_HOME": "helm/config",
+        "HELM_DATA_HOME": "helm/data",
+    }
+    os.environ.update(
+        {"KUBECONFIG": str(chosen.kubeconfig), **{name: str(home / path) for name, path in places.items()}}
+    )
     _become(command)
 
 

@@ -96,7 +96,9 @@ def wanted_records(services: Iterable[Object]) -> dict[str, str]:
 def dns_script(*, server: IPv4Address, published: Mapping[str, str], wanted: Mapping[str, str]) -> str:
     """Input of nsupdate that turns what is published into what is wanted; empty if nothing differs."""
     lines = [f"update delete {host}. A" for host in sorted(published) if wanted.get(host) != published[host]]
-    lines += [f"update add {host}. 1 A {wanted[host]}" for host in sorted(wanted) if published.get(host) != wanted[host]]
+    lines += [
+        f"update add {host}. 1 A {wanted[host]}" for host in sorted(wanted) if published.get(host) != wanted[host]
+    ]
     if not lines:
         return ""
     return "\n".join([f"server {server}", f"zone {at.PUBLIC_DOMAIN}.", *lines, "send", ""])
@@ -159,7 +161,9 @@ def volume_for(claim: Object, *, directory: Path) -> Object:
 
 def _is_balancer(service: Object) -> bool:
     spec, metadata = service["spec"], service["metadata"]
-    return spec.get("type") == "LoadBalancer" and not spec.get("loadBalancerClass") and "deletionTimestamp" not in metadata
+    return (
+        spec.get("type") == "LoadBalancer" and not spec.get("loadBalancerClass") and "deletionTimestamp" not in metadata
+    )
 
 
 def _address(service: Object) -> IPv4Address | None:
@@ -246,7 +250,8 @@ class Cloud:
     def reconcile(self) -> bool:
         """True if everything is as wanted; False if something must be tried again soon."""
         steps = (self._addresses, self._names, self._provision, self._remove)
-        return all([self._attempt(step) for step in steps])
+        done = [self._attempt(step) for step in steps]
+        return all(done)
 
     def _attempt(self, step: Any) -> bool:
         try:
@@ -260,12 +265,18 @@ class Cloud:
         for change in plan_addresses(self.services.items.values()):
             path = f"/api/v1/namespaces/{change.namespace}/services/{change.name}"
             try:
-                self.kube.merge(f"{path}/status", {"status": {"loadBalancer": {"ingress": list(change.ingress) or None}}})
+                self.kube.merge(
+                    f"{path}/status", {"status": {"loadBalancer": {"ingress": list(change.ingress) or None}}}
+                )
             except ApiError as error:
                 if error.status != 404:
                     raise
             else:
-                log("load balancer", service=f"{change.namespace}/{change.name}", ingress=[i["ip"] for i in change.ingress])
+                log(
+                    "load balancer",
+                    service=f"{change.namespace}/{change.name}",
+                    ingress=[i["ip"] for i in change.ingress],
+                )
 
     def _names(self) -> None:
         file = self.layout.cloud / "published.json"
@@ -277,14 +288,18 @@ class Cloud:
         # written down first: a record that we may have published must be known to be removed one day
         file.write_text(json.dumps({**published, **dict.fromkeys(wanted.keys() - published.keys(), "")}))
         key = self.layout.cloud / "tsig.key"
-        done = subprocess.run(["nsupdate", "-k", str(key)], input=script, text=True, capture_output=True, timeout=15, check=False)
+        done = subprocess.run(
+            ["nsupdate", "-k", str(key)], input=script, text=True, capture_output=True, timeout=15, check=False
+        )
         if done.returncode != 0:
             raise OSError(f"nsupdate: {done.stderr.strip()}")
         file.write_text(json.dumps(wanted))
         log("names published", records=wanted)
 
     def _provision(self) -> None:
-        ours = [name["metadata"]["name"] for name in self.classes.items.values() if name.get("provisioner") == PROVISIONER]
+        ours = [
+            name["metadata"]["name"] for name in self.classes.items.values() if name.get("provisioner") == PROVISIONER
+        ]
         due = claims_to_provision(claims=self.claims.items.values(), volumes=self.volumes.items.values(), classes=ours)
         for claim in due:
             directory = self.layout.volumes / volume_name(claim)
@@ -294,7 +309,11 @@ class Cloud:
             except ApiError as error:
                 if error.status != 409:
                     raise
-            log("volume made", claim=f"{claim['metadata']['namespace']}/{claim['metadata']['name']}", volume=directory.name)
+            log(
+                "volume made",
+                claim=f"{claim['metadata']['namespace']}/{claim['metadata']['name']}",
+                volume=directory.name,
+            )
 
     def _remove(self) -> None:
         for volume in volumes_to_remove(self.volumes.items.values()):
@@ -321,7 +340,12 @@ def serve(layout: Layout) -> None:
     for store in stores.values():
         threading.Thread(target=store.run, daemon=True).start()
     cloud = Cloud(
-        layout=layout, kube=kube, services=stores[SERVICES], claims=stores[CLAIMS], volumes=stores[VOLUMES], classes=stores[CLASSES]
+        layout=layout,
+        kube=kube,
+        services=stores[SERVICES],
+        claims=stores[CLAIMS],
+        volumes=stores[VOLUMES],
+        classes=stores[CLASSES],
     )
     heartbeat = layout.cloud / "heartbeat"
     next_pass = 0.0

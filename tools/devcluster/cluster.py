@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import shutil
 import threading
 import time
@@ -14,16 +15,44 @@ from pathlib import Path
 
 import yaml
 
-from tools.devcluster import acme, build, cgroups, components, containers, files, host, identities, manifests, netns, process, store
+from tools.devcluster import (
+    acme,
+    build,
+    cgroups,
+    components,
+    containers,
+    files,
+    host,
+    identities,
+    manifests,
+    netns,
+    process,
+    store,
+)
 from tools.devcluster.errors import DevclusterError
-from tools.devcluster.kube import Kube, Object
-from tools.devcluster.layout import Layout
+from tools.devcluster.images import build as image_build
+from tools.devcluster.images.errors import BuildFailed
+from tools.devcluster.kube import Kube, Object, object_path
+from tools.devcluster.layout import NODE_NAME, Layout
 from tools.devcluster.process import Component, Supervisor
 
 Progress = Callable[[str], None]
 LOCKS = Path("/run")
 CERT_MANAGER_MODULE = "github.com/cert-manager/cert-manager"
 KUBELET_LEFTOVERS = Path("/var/lib/kubelet")
+SHARED = (
+    containers.CNI_CACHE,
+    containers.CNI_CACHE.parent,
+    containers.SHIM_SOCKETS,
+    containers.SHIM_SOCKETS.parent,
+    containers.POD_LOG_LINKS,
+    Path("/run/runc"),
+)
+SETTLED = (
+    ("/apis/cert-manager.io/v1/clusterissuers/byoc-ca", "Ready"),
+    ("/apis/cert-manager.io/v1/clusterissuers/letsencrypt", "Ready"),
+    ("/apis/apps/v1/namespaces/kube-system/deployments/coredns", "Available"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +70,7 @@ class Report:
     """What `up` did."""
 
     seconds: float
-    cold: bool
+    built: int  # binaries' modules and images; a cold start builds them all
     started: tuple[str, ...]
 
 
@@ -61,14 +90,21 @@ def locked(layout: Layout, progress: Progress) -> Iterator[None]:
         yield
 
 
-def build_all(progress: Progress) -> bool:
-    """Build every missing binary and image; True if there was anything to build that takes long."""
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """All images as archives, and how many of them had to be built."""
+
+    archives: tuple[containers.Archive, ...]
+    built: int
+
+
+def build_all(progress: Progress) -> int:
+    """Build every missing binary and image; how many of them."""
     host.require_machine()
     host.ensure_packages(progress)
     absent = build.missing()
     _announce(absent, progress)
-    _build(absent, progress).result()
-    return bool(absent)
+    return len(absent) + _build(absent, progress).result().built
 
 
 def up(layout: Layout, progress: Progress) -> Report:
@@ -84,10 +120,12 @@ def up(layout: Layout, progress: Progress) -> Report:
         netns.ensure_cluster(layout)
         for client in netns.clients(layout):
             netns.ensure_client(layout, client)
+        host.remember_kernel(layout.config / "kernel.json")
         with netns.inside(layout.name):
             started = _start(layout, images, progress)
             _settle(layout, progress)
-    return Report(seconds=time.monotonic() - began, cold=bool(absent), started=tuple(started))
+    built = len(absent) + images.result().built
+    return Report(seconds=time.monotonic() - began, built=built, started=tuple(started))
 
 
 def _announce(absent: Sequence[build.Module], progress: Progress) -> None:
@@ -97,11 +135,11 @@ def _announce(absent: Sequence[build.Module], progress: Progress) -> None:
         progress(f"to be built once: {names}; about {minutes:.0f} min on two idle cores")
 
 
-def _build(absent: Sequence[build.Module], progress: Progress) -> Future[list[containers.Archive]]:
-    """Build the binaries here; the images meanwhile in a thread, as soon as the binary that one of them holds is there."""
+def _build(absent: Sequence[build.Module], progress: Progress) -> Future[Images]:
+    """Build the binaries here, and meanwhile the images in a thread."""
     for module in absent[:1]:
         build.ensure(module, progress)
-    future: Future[list[containers.Archive]] = Future()
+    future: Future[Images] = Future()
     # a thread of its own: this one will move into the cluster's network namespace, builds need the machine's
     threading.Thread(target=_build_images, args=(future, progress), daemon=True).start()
     for module in absent[1:]:
@@ -109,30 +147,37 @@ def _build(absent: Sequence[build.Module], progress: Progress) -> Future[list[co
     return future
 
 
-def _build_images(future: Future[list[containers.Archive]], progress: Progress) -> None:
-    from tools.devcluster.images import ensure_all  # noqa: PLC0415 - only who builds images loads the builder
-
+def _build_images(future: Future[Images], progress: Progress) -> None:
     try:
-        coredns = build.BY_BINARY["coredns"]
-        build.ensure(coredns, progress)
-        future.set_result(list(ensure_all(progress, coredns=build.binary("coredns"))))
+        build.ensure(build.BY_BINARY["coredns"], progress)
+        coredns = build.binary("coredns")
+        absent = [plan for plan in image_build.planned(coredns=coredns) if not plan.present]
+        if absent:
+            names = ", ".join(plan.image.key for plan in absent)
+            progress(f"images to be built: {names}; about {sum(plan.seconds for plan in absent)} s")
+        archives = image_build.ensure_all(progress, coredns=coredns)
+        future.set_result(Images(archives=tuple(archives), built=len(absent)))
+    except BuildFailed as error:
+        future.set_exception(DevclusterError(str(error)))
     except BaseException as error:  # handed to the thread that waits
         future.set_exception(error)
 
 
-def _start(layout: Layout, images: Future[list[containers.Archive]], progress: Progress) -> list[str]:
+def _start(layout: Layout, images: Future[Images], progress: Progress) -> list[str]:
     first, second, third, last = components.waves(layout)
     admin = identities.client(layout, "admin")
     started = _wave(layout, first, progress)
     started += _wave(layout, second, progress)
     apply_all(admin, manifests.base(layout))
     crds = certificate_kinds(layout)
-    apply_all(admin, [crd for crd in crds if admin.find(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{crd['metadata']['name']}") is None])
+    apply_all(admin, [crd for crd in crds if admin.find(object_path(crd)) is None])
     started += _wave(layout, third, progress)
+    node_ready = functools.partial(_is, admin, f"/api/v1/nodes/{NODE_NAME}", "Ready")
+    _until(node_ready, what="the node to be Ready", seconds=90)
     started += _wave(layout, last, progress)
     if not images.done():
         progress("waiting for the images")
-    containers.import_images(layout, images.result(), progress)
+    containers.import_images(layout, images.result().archives, progress)
     return started
 
 
@@ -153,7 +198,7 @@ def apply_all(kube: Kube, objects: Sequence[Object]) -> None:
 
 
 def certificate_kinds(layout: Layout) -> list[Object]:
-    """cert-manager's CRDs, out of the very module its controllers are built from (kept beside the cluster: read once)."""
+    """cert-manager's CRDs, out of the very module its controllers are built from; kept, to be sought only once."""
     kept = layout.config / "cert-manager-crds.yaml"
     if not kept.exists():
         directory = build.module_directory(CERT_MANAGER_MODULE, of="certmanager") / "deploy" / "crds"
@@ -167,7 +212,6 @@ def certificate_kinds(layout: Layout) -> list[Object]:
 def _settle(layout: Layout, progress: Progress) -> None:
     """The objects that need the controllers, and the wait until all of it works."""
     admin = identities.client(layout, "admin")
-    _until(lambda: _condition(admin.find(f"/api/v1/nodes/{_node()}"), "Ready"), what="the node to be Ready", seconds=60)
     pki = layout.pki
     acme.heal(layout, admin)
     apply_all(
@@ -189,28 +233,21 @@ def _settle(layout: Layout, progress: Progress) -> None:
         ),
     )
     progress("waiting for DNS and the certificate issuers")
-    for path, condition in (
-        ("/apis/cert-manager.io/v1/clusterissuers/byoc-ca", "Ready"),
-        ("/apis/cert-manager.io/v1/clusterissuers/letsencrypt", "Ready"),
-        ("/apis/apps/v1/namespaces/kube-system/deployments/coredns", "Available"),
-    ):
-        _until(lambda p=path, c=condition: _condition(admin.find(p), c), what=f"{path.rpartition('/')[2]} to be {condition}", seconds=120)
+    for path, condition in SETTLED:
+        what = f"{path.rpartition('/')[2]} to be {condition}"
+        _until(functools.partial(_is, admin, path, condition), what=what, seconds=120)
 
 
-def _node() -> str:
-    from tools.devcluster.layout import NODE_NAME
-
-    return NODE_NAME
-
-
-def _condition(thing: Object | None, kind: str) -> bool:
-    conditions = (thing or {}).get("status", {}).get("conditions", [])
+def _is(kube: Kube, path: str, kind: str) -> bool:
+    conditions = (kube.find(path) or {}).get("status", {}).get("conditions", [])
     return any(c["type"] == kind and c["status"] == "True" for c in conditions)
 
 
 def _until(condition: Callable[[], bool], *, what: str, seconds: float) -> None:
     if not process.wait_for(condition, seconds=seconds):
-        raise DevclusterError(f"waited {seconds:.0f} s in vain for {what}: see `status`, and `logs` of what is not healthy")
+        raise DevclusterError(
+            f"waited {seconds:.0f} s in vain for {what}: see `status`, and `logs` of what is not healthy"
+        )
 
 
 def status(layout: Layout) -> list[Health]:
@@ -239,11 +276,8 @@ def down(layout: Layout, progress: Progress) -> None:
     with locked(layout, progress):
         progress("stopping the node and its pods")
         keeper = supervisor(layout)
-        ordered = _by_stop_order(layout)
-        for name, seconds in ordered:
-            if name == "containerd":
-                containers.kill_pods(layout)
-            keeper.stop(name, seconds=seconds)
+        for name in _by_stop_order(layout):
+            keeper.stop(name, seconds=0.0)  # nothing is to be saved: its files go next
         containers.kill_pods(layout)
         progress("removing network namespaces, mounts and files")
         spaces = [*containers.forget_pods(layout), *_client_spaces(layout), layout.name]
@@ -252,20 +286,32 @@ def down(layout: Layout, progress: Progress) -> None:
         containers.unmount_below(layout.root)
         for space in spaces:
             netns.delete(space)
-        cgroups.remove(layout.cgroup)
-        shutil.rmtree(layout.root, ignore_errors=False) if layout.root.exists() else None
+        host.restore_kernel(layout.config / "kernel.json")
+        _until(lambda: cgroups.remove(layout.cgroup), what=f"cgroup {layout.cgroup} to be empty", seconds=10)
+        _until(lambda: _removed(layout.root), what=f"{layout.root} to be free", seconds=10)
         _tidy(layout)
         (LOCKS / f"zilliz-byoc-{layout.name}.lock").unlink(missing_ok=True)
 
 
-def _by_stop_order(layout: Layout) -> list[tuple[str, float]]:
-    """Names and patience of what may run, first to stop first; of an older version's components too."""
-    known: dict[str, tuple[int, float]] = {}
+def _removed(directory: Path) -> bool:
+    """Delete a directory; a lazy unmount may take a moment to let go of it."""
+    containers.unmount_below(directory)
+    try:
+        shutil.rmtree(directory)
+    except FileNotFoundError:
+        return not directory.exists()
+    except OSError:
+        return False
+    return True
+
+
+def _by_stop_order(layout: Layout) -> list[str]:
+    """Names of what may run, first to stop first; of an older version's components too."""
+    known: dict[str, int] = {}
     if (layout.store / store.SECRETS).exists():
-        known = {c.name: (c.stop_order, c.stop_seconds) for c in components.all_components(layout)}
+        known = {component.name: component.stop_order for component in components.all_components(layout)}
     recorded = [file.stem for file in layout.run.glob("*.json")] if layout.run.is_dir() else []
-    names = sorted({*known, *recorded}, key=lambda name: known.get(name, (0, 0.0))[0])
-    return [(name, known.get(name, (0, 5.0))[1]) for name in names]
+    return sorted({*known, *recorded}, key=lambda name: known.get(name, 0))
 
 
 def _client_spaces(layout: Layout) -> list[str]:
@@ -284,8 +330,6 @@ def _tidy(layout: Layout) -> None:
     leftovers = KUBELET_LEFTOVERS / "device-plugins"
     for name in ("kubelet.sock", "kubelet_internal_checkpoint"):
         (leftovers / name).unlink(missing_ok=True)
-    for empty in (leftovers, KUBELET_LEFTOVERS, containers.CNI_CACHE, containers.CNI_CACHE.parent, containers.SHIM_SOCKETS):
-        with contextlib.suppress(OSError):
-            empty.rmdir()
-    with contextlib.suppress(OSError):
-        containers.POD_LOG_LINKS.rmdir()
+    for directory in (leftovers, KUBELET_LEFTOVERS, *SHARED):
+        with contextlib.suppress(OSError):  # not empty: somebody else's too
+            directory.rmdir()

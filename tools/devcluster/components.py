@@ -218,7 +218,14 @@ def pebble(layout: Layout) -> Component:
     host, authority = str(layout.address), layout.pki / "kube.crt"
     return Component(
         name="pebble",
-        argv=(str(binary("pebble")), "-config", str(layout.config / "pebble.json"), "-dnsserver", f"{layout.address}:53", "-strict=false"),
+        argv=(
+            str(binary("pebble")),
+            "-config",
+            str(layout.config / "pebble.json"),
+            "-dnsserver",
+            f"{layout.address}:53",
+            "-strict=false",
+        ),
         env={"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"},
         files=(layout.config / "pebble.json", layout.pki / "acme.crt"),
         ready=lambda: checks.https_ok(host=host, port=at.ACME_PORT, path="/dir", authority=authority),
@@ -246,7 +253,16 @@ def cert_manager(layout: Layout) -> Component:
 def cloud(layout: Layout) -> Component:
     return Component(
         name="cloud",
-        argv=(sys.executable, "-P", "-m", "tools.devcluster.cloud", "--name", layout.name, "--state", str(layout.root.parent)),
+        argv=(
+            sys.executable,
+            "-P",
+            "-m",
+            "tools.devcluster.cloud",
+            "--name",
+            layout.name,
+            "--state",
+            str(layout.root.parent),
+        ),
         env={"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"},
         files=tuple(Path(__file__).parent / name for name in ("cloud.py", "kube.py", "layout.py")),
         ready=lambda: checks.fresh(layout.cloud / "heartbeat", seconds=20),
@@ -263,15 +279,15 @@ def control_plane(layout: Layout, *, durable: bool, node: bool, extra: Sequence[
 def waves(layout: Layout) -> tuple[tuple[Component, ...], ...]:
     """Everything, in the order of its start; the members of a wave need only those before it.
 
-    Between the second wave and the third the cluster's roles are written, before the last its certificate kinds.
+    The cluster's roles and certificate kinds are written before the third; before the last the node is registered.
     """
     first_store, admin_store = store.components(layout)
     first_etcd, server, manager = control_plane(layout, durable=True, node=True)
     return (
         (named(layout), containerd(layout), first_store, first_etcd),
         (server, admin_store),
-        (manager, scheduler(layout), kubelet(layout), kube_proxy(layout), kube_router(layout), pebble(layout), cloud(layout)),
-        (cert_manager(layout),),
+        (manager, scheduler(layout), kubelet(layout), kube_proxy(layout), pebble(layout), cloud(layout)),
+        (kube_router(layout), cert_manager(layout)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 from collections.abc import Callable, Iterable
@@ -38,7 +39,9 @@ def import_images(layout: Layout, archives: Iterable[Archive], progress: Progres
             _ctr(layout, "images", "import", str(archive.path))
             found = images(layout)
             if found.get(archive.name) != archive.digest:
-                raise DevclusterError(f"{archive.path} was imported, yet {archive.name} is {found.get(archive.name, 'not there')}")
+                raise DevclusterError(
+                    f"{archive.path} was imported, yet {archive.name} is {found.get(archive.name, 'not there')}"
+                )
 
 
 def images(layout: Layout) -> dict[str, str]:
@@ -58,11 +61,11 @@ def forget_pods(layout: Layout) -> list[str]:
     namespaces = []
     prefix = f"{layout.name}-{render.CNI_NETWORK}-"
     for record in CNI_CACHE.glob(f"{prefix}*"):
-        try:
+        with contextlib.suppress(ValueError, KeyError):  # half-written: its namespace holds nothing yet
             namespaces.append(Path(json.loads(record.read_text())["netns"]).name)
-        except (ValueError, KeyError):
-            pass  # half-written: its namespace is found by nobody, and holds nothing
         record.unlink(missing_ok=True)
+        container = record.name.removeprefix(prefix).removesuffix("-eth0")
+        record.with_name(f"cni-loopback-{container}-lo").unlink(missing_ok=True)
     for address in layout.containerd.glob("state-*/io.containerd.runtime.v2.task/k8s.io/*/address"):
         socket = Path(address.read_text().strip().removeprefix("unix://"))
         if socket.is_relative_to(SHIM_SOCKETS):

@@ -40,7 +40,7 @@ class ControlPlane:
 
     @property
     def kubeconfig(self) -> Path:
-        """The administrator's kubeconfig; its server is reachable inside the namespace (and, attached, on the bridge)."""
+        """The administrator's kubeconfig; its server answers inside the namespace (and, attached, on the bridge)."""
         return self.layout.kubeconfig
 
     @property
@@ -60,7 +60,9 @@ class ControlPlane:
         self._ensure_network()
         keeper = self._supervisor()
         with self.inside():
-            for component in components.control_plane(self.layout, durable=False, node=False, extra=self.apiserver_flags):
+            for component in components.control_plane(
+                self.layout, durable=False, node=False, extra=self.apiserver_flags
+            ):
                 keeper.ensure(component)
                 keeper.wait_ready(component)
         return self
@@ -101,7 +103,9 @@ class ControlPlane:
     def __enter__(self) -> ControlPlane:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def _supervisor(self) -> Supervisor:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import json
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.devcluster.errors import DevclusterError
 
 Progress = Callable[[str], None]
+MODULES = ("overlay", "br_netfilter", "nf_tables", "ip_set", "xt_set", "veth")
+# kubelet sets these for the whole machine
+KERNEL_SETTINGS = (
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
+)
+SYSCTL = Path("/proc/sys")
 POLICY = Path("/usr/sbin/policy-rc.d")
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -36,12 +48,16 @@ PACKAGES = (
     Package(name="ipset", proof="ipset", reason="network policies (kube-router)"),
     Package(name="nftables", proof="nft", reason="Services (kube-proxy)"),
     Package(name="socat", proof="socat", reason="kubectl port-forward (containerd)"),
-    Package(name="bind9", proof="named", reason="the DNS zone that ACME challenges and load balancers are published in"),
+    Package(
+        name="bind9", proof="named", reason="the DNS zone that ACME challenges and load balancers are published in"
+    ),
     Package(name="bind9-dnsutils", proof="nsupdate", reason="publishes load balancers' names; dig"),
     Package(name="buildah", proof="buildah", reason="builds the project's container images"),
     Package(name="debootstrap", proof="debootstrap", reason="makes the Debian base of those images"),
     Package(name="haproxy", proof="haproxy", reason="checks rendered gateway configurations in the tests"),
-    Package(name="ca-certificates", proof="/etc/ssl/certs/ca-certificates.crt", reason="lets builds reach package sources"),
+    Package(
+        name="ca-certificates", proof="/etc/ssl/certs/ca-certificates.crt", reason="lets builds reach package sources"
+    ),
 )
 
 
@@ -56,11 +72,29 @@ def require_machine() -> None:
         raise DevclusterError("the local cluster needs root (network namespaces, mounts): run it by sudo or as root")
     if not Path("/proc/self/ns/net").exists():
         raise DevclusterError("this kernel has no network namespaces")
+    for module in MODULES:
+        # best effort: it may be built in, or there already; what matters is checked for itself
+        subprocess.run(["modprobe", "--quiet", module], check=False, capture_output=True)
     filesystems = Path("/proc/filesystems").read_text().split()
-    if "overlay" not in filesystems and subprocess.run(["modprobe", "overlay"], check=False, capture_output=True).returncode:
+    if "overlay" not in filesystems:
         raise DevclusterError("this kernel has no overlay file system, which containers need")
     if not Path("/sys/fs/cgroup").is_mount():
         raise DevclusterError("no cgroups are mounted below /sys/fs/cgroup, which containers need")
+
+
+def remember_kernel(file: Path) -> None:
+    """Note the machine's settings that kubelet is about to change, once."""
+    if not file.exists():
+        values = {name: (SYSCTL / name).read_text().strip() for name in KERNEL_SETTINGS if (SYSCTL / name).exists()}
+        file.write_text(json.dumps(values))
+
+
+def restore_kernel(file: Path) -> None:
+    """Put the machine's settings back."""
+    if file.exists():
+        for name, value in json.loads(file.read_text()).items():
+            with contextlib.suppress(OSError):  # not ours to write in some virtual machines
+                (SYSCTL / name).write_text(value)
 
 
 def ensure_packages(progress: Progress) -> None:
@@ -81,7 +115,7 @@ def ensure_packages(progress: Progress) -> None:
         raise DevclusterError(f"installed, yet not found: {', '.join(still)}; look at the output of apt-get")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _services_kept_down() -> Iterator[None]:
     """Debian asks policy-rc.d before it starts a service: 101 means no. One of the machine's own is put back."""
     with Path("/run/zilliz-byoc-packages.lock").open("w") as lock:

@@ -47,13 +47,22 @@ def ensure_control_plane(layout: Layout) -> None:
     """All that etcd, API server and controller manager need on disk."""
     kube = Authority(directory=layout.pki, name="kube").ensure()
     proxy = Authority(directory=layout.pki, name="front-proxy").ensure()
-    names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", f"kubernetes.default.svc.{at.CLUSTER_DOMAIN}"]
+    names = [
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        f"kubernetes.default.svc.{at.CLUSTER_DOMAIN}",
+    ]
     addresses = (LOOPBACK, at.KUBERNETES_SERVICE, layout.address)
     kube.issue(
-        Leaf(name="apiserver", common_name="kube-apiserver", dns=("localhost", *names), addresses=addresses, server=True)
+        Leaf(
+            name="apiserver", common_name="kube-apiserver", dns=("localhost", *names), addresses=addresses, server=True
+        )
     )
     kube.issue(
-        Leaf(name="apiserver-kubelet", common_name="apiserver-kubelet-client", organization="system:masters", client=True)
+        Leaf(
+            name="apiserver-kubelet", common_name="apiserver-kubelet-client", organization="system:masters", client=True
+        )
     )
     proxy.issue(Leaf(name="front-proxy-client", common_name="front-proxy-client", client=True))
     ensure_signing_key(layout.pki, "service-account")
@@ -68,10 +77,22 @@ def ensure_node(layout: Layout) -> None:
     """All that the node and the parts around it need on disk."""
     kube = Authority(directory=layout.pki, name="kube").ensure()
     kube.issue(
-        Leaf(name="kubelet", common_name=at.NODE_NAME, dns=(at.NODE_NAME,), addresses=(layout.address, LOOPBACK), server=True)
+        Leaf(
+            name="kubelet",
+            common_name=at.NODE_NAME,
+            dns=(at.NODE_NAME,),
+            addresses=(layout.address, LOOPBACK),
+            server=True,
+        )
     )
     kube.issue(
-        Leaf(name="acme", common_name="acme", dns=("localhost", f"acme.{at.PUBLIC_DOMAIN}"), addresses=(layout.address,), server=True)
+        Leaf(
+            name="acme",
+            common_name="acme",
+            dns=("localhost", f"acme.{at.PUBLIC_DOMAIN}"),
+            addresses=(layout.address,),
+            server=True,
+        )
     )
     store = Authority(directory=layout.pki, name="store").ensure()
     store.issue(
@@ -91,7 +112,9 @@ def ensure_node(layout: Layout) -> None:
 def client(layout: Layout, user: str) -> Kube:
     """The API server as seen by one of our users."""
     certificate, key = layout.pki / f"{user}.crt", layout.pki / f"{user}.key"
-    return Kube(host=str(layout.address), port=at.API_PORT, authority=layout.pki / "kube.crt", certificate=certificate, key=key)
+    return Kube(
+        host=str(layout.address), port=at.API_PORT, authority=layout.pki / "kube.crt", certificate=certificate, key=key
+    )
 
 
 def _ensure_users(layout: Layout, kube: Authority, users: tuple[User, ...]) -> None:

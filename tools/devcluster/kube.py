@@ -36,8 +36,15 @@ PLURALS = {
     "ClusterIssuer": "clusterissuers",
 }
 CLUSTER_SCOPED = frozenset(
-    ("Namespace", "ClusterRole", "ClusterRoleBinding", "StorageClass", "PersistentVolume")
-    + ("CustomResourceDefinition", "ClusterIssuer")
+    {
+        "Namespace",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "StorageClass",
+        "PersistentVolume",
+        "CustomResourceDefinition",
+        "ClusterIssuer",
+    }
 )
 
 
@@ -61,7 +68,13 @@ class Kube:
     timeout: float = 10.0
 
     def request(
-        self, method: str, path: str, *, body: Any = None, content: str = "application/json", query: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        content: str = "application/json",
+        query: Mapping[str, str] | None = None,
     ) -> Object:
         """One request; the decoded answer. Raises ApiError on a refusal, OSError when nobody answers."""
         with self._open(method, path, body=body, content=content, query=query, timeout=self.timeout) as response:
@@ -131,7 +144,9 @@ class Kube:
         connection = http.client.HTTPSConnection(self.host, self.port, context=context, timeout=timeout)
         try:
             url = path + ("?" + urllib.parse.urlencode(query) if query else "")
-            connection.request(method, url, body=None if body is None else json.dumps(body), headers={"Content-Type": content})
+            connection.request(
+                method, url, body=None if body is None else json.dumps(body), headers={"Content-Type": content}
+            )
             response = connection.getresponse()
             if response.status >= 300:
                 raise ApiError(status=response.status, message=_message(response.read()))

@@ -130,7 +130,18 @@ class Layout:
 
     def directories(self) -> tuple[tuple[Path, int], ...]:
         """Directories to make, with their modes; 0711 where daemons of another user must pass through."""
-        private = (self.pki, self.config, self.run, self.etcd, self.kubelet, self.volumes, self.store, self.cloud, self.acme, self.clients)
+        private = (
+            self.pki,
+            self.config,
+            self.run,
+            self.etcd,
+            self.kubelet,
+            self.volumes,
+            self.store,
+            self.cloud,
+            self.acme,
+            self.clients,
+        )
         return ((self.root, 0o711), (self.logs, 0o755), (self.bind, 0o755), *((path, 0o700) for path in private))
 
 
@@ -138,7 +149,7 @@ def layout(*, name: str | None = None, address: IPv4Address = NODE_ADDRESS) -> L
     """The cluster asked for: `name`, else $ZBYOC_NAME, else the default; below $ZBYOC_STATE or /var/lib/zilliz-byoc."""
     chosen = name or os.environ.get("ZBYOC_NAME") or DEFAULT_NAME
     if not NAME_PATTERN.match(chosen):
-        raise DevclusterError(f"cluster name {chosen!r}: use 1-24 lower-case letters, digits and dashes, starting with a letter")
+        raise DevclusterError(f"cluster name {chosen!r}: use 1-24 of a-z, 0-9 and -, a letter first")
     return Layout(name=chosen, root=Path(os.environ.get("ZBYOC_STATE") or STATE_ROOT) / chosen, address=address)
 
 

@@ -51,7 +51,7 @@ def base(layout: Layout) -> list[Object]:
 
 
 def issuers(layout: Layout, *, byoc: tuple[bytes, bytes], acme_authority: bytes, acme_key: str) -> list[Object]:
-    """ClusterIssuers: `byoc-ca` (a private authority) and `letsencrypt` (ACME by DNS-01 against the local test server)."""
+    """ClusterIssuers: `byoc-ca`, a private authority, and `letsencrypt`, ACME by DNS-01 from the local test server."""
     certificate, key = byoc
     solver = {
         "dns01": {
@@ -78,7 +78,9 @@ def issuers(layout: Layout, *, byoc: tuple[bytes, bytes], acme_authority: bytes,
     ]
 
 
-def handover(*, keys: tuple[str, str], store_authority: bytes, acme_roots: bytes, byoc_authority: bytes) -> list[Object]:
+def handover(
+    *, keys: tuple[str, str], store_authority: bytes, acme_roots: bytes, byoc_authority: bytes
+) -> list[Object]:
     """What a DataPlane of this cluster refers to, in the operator's namespace."""
     access, secret_key = keys
     return [
@@ -175,7 +177,12 @@ def _coredns(layout: Layout) -> list[Object]:
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"namespace": namespace, "name": "coredns"}},
         *_part("coredns", *rules, account=account),
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**meta, "name": "coredns"}, "data": {"Corefile": corefile(layout)}},
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {**meta, "name": "coredns"},
+            "data": {"Corefile": corefile(layout)},
+        },
         {
             "apiVersion": "v1",
             "kind": "Service",
@@ -213,7 +220,11 @@ def _coredns_pod() -> Object:
             {"name": "dns-tcp", "containerPort": 53, "protocol": "TCP"},
         ],
         "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 2},
-        "livenessProbe": {"httpGet": {"path": "/health", "port": 8080}, "initialDelaySeconds": 30, "failureThreshold": 5},
+        "livenessProbe": {
+            "httpGet": {"path": "/health", "port": 8080},
+            "initialDelaySeconds": 30,
+            "failureThreshold": 5,
+        },
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "170Mi"}},
         "securityContext": {
             "allowPrivilegeEscalation": False,

@@ -7,6 +7,7 @@ A thread can enter a namespace (`inside`): sockets and children made meanwhile l
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import os
 import subprocess
@@ -19,6 +20,7 @@ from tools.devcluster import layout as at
 from tools.devcluster.errors import DevclusterError
 from tools.devcluster.layout import Layout
 
+BRIDGED_TRAFFIC = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 NAMESPACES = Path("/run/netns")
 CLONE_NEWNS = 0x00020000
 CLONE_NEWNET = 0x40000000
@@ -33,7 +35,7 @@ def path(name: str) -> Path:
 
 def exists(name: str) -> bool:
     """Whether the namespace is there and is one (a left-over plain file is not)."""
-    return path(name).exists() and os.stat(path(name)).st_dev != os.stat(NAMESPACES).st_dev
+    return path(name).exists() and path(name).stat().st_dev != NAMESPACES.stat().st_dev
 
 
 def holds(name: str, pid: int) -> bool:
@@ -92,6 +94,9 @@ def ensure_cluster(layout: Layout) -> None:
             # a source address to route by; the packets themselves are taken by kube-proxy before they leave
             _run("ip", "route", "replace", str(network), "dev", at.NODE_BRIDGE)
         Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+        if not BRIDGED_TRAFFIC.exists():
+            raise DevclusterError("this kernel lacks br_netfilter: network policies between pods would not be enforced")
+        BRIDGED_TRAFFIC.write_text("1")
 
 
 def ensure_node(layout: Layout) -> None:
@@ -119,19 +124,26 @@ def client_namespace(layout: Layout, client: str) -> str:
 
 def ensure_client(layout: Layout, client: str, *, address: IPv4Address | None = None) -> IPv4Address:
     """A further host on the node's bridge with an address of its own; made once, mended when half there."""
+    layout.clients.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (layout.clients / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _ensure_client(layout, client, address=address)
+
+
+def _ensure_client(layout: Layout, client: str, *, address: IPv4Address | None) -> IPv4Address:
     if not at.NAME_PATTERN.match(client):
         raise DevclusterError(f"client host {client!r}: use 1-24 lower-case letters, digits and dashes")
     record = layout.clients / f"{client}.json"
     known = clients(layout)
     chosen = address or known.get(client) or next_address(list(known.values()))
     if chosen not in at.NODE_NETWORK or chosen < at.FIRST_CLIENT:
-        raise DevclusterError(f"client host {client!r}: address {chosen} is not within {at.FIRST_CLIENT} … of {at.NODE_NETWORK}")
+        raise DevclusterError(f"client host {client!r}: {chosen} is not in {at.NODE_NETWORK} from {at.FIRST_CLIENT} on")
     taken = [name for name, used in known.items() if used == chosen and name != client]
     if taken:
         raise DevclusterError(f"client host {client!r}: address {chosen} belongs to client host {taken[0]!r}")
-    layout.clients.mkdir(parents=True, exist_ok=True, mode=0o700)
-    record.write_text(json.dumps({"address": str(chosen), "cable": known_cable(layout, client)}))
-    attach(layout, namespace=client_namespace(layout, client), cable=known_cable(layout, client), address=chosen)
+    cable = _cable(layout, client)
+    record.write_text(json.dumps({"address": str(chosen), "cable": cable}))
+    attach(layout, namespace=client_namespace(layout, client), cable=cable, address=chosen)
     return chosen
 
 
@@ -141,12 +153,12 @@ def clients(layout: Layout) -> dict[str, IPv4Address]:
     return {file.stem: IPv4Address(json.loads(file.read_text())["address"]) for file in found}
 
 
-def known_cable(layout: Layout, client: str) -> str:
+def _cable(layout: Layout, client: str) -> str:
     """Interface name of a client's end on the bridge: stable, unlike any other client's, within 15 characters."""
     record = layout.clients / f"{client}.json"
     if record.exists():
         return str(json.loads(record.read_text())["cable"])
-    return f"host{len(clients(layout)) + 1:03d}" if layout.clients.is_dir() else "host001"
+    return f"host{len(clients(layout)) + 1:03d}"
 
 
 def next_address(used: Sequence[IPv4Address]) -> IPv4Address:
@@ -171,8 +183,10 @@ def attach(layout: Layout, *, namespace: str, cable: str, address: IPv4Address) 
             _run("ip", "link", "set", cable, "master", at.NODE_BRIDGE, "up")
     with inside(namespace):
         _run("ip", "link", "set", "lo", "up")
-        _run("ip", "addr", "flush", "dev", "eth0")
-        _run("ip", "addr", "replace", f"{address}/{at.NODE_NETWORK.prefixlen}", "dev", "eth0")
+        own = f"{address}/{at.NODE_NETWORK.prefixlen}"
+        if own not in _output("ip", "-brief", "addr", "show", "dev", "eth0").split():  # left alone: it may be in use
+            _run("ip", "addr", "flush", "dev", "eth0")
+            _run("ip", "addr", "add", own, "dev", "eth0")
         _run("ip", "link", "set", "eth0", "up")
         _run("ip", "route", "replace", "default", "via", str(layout.address))
 
@@ -188,9 +202,14 @@ def _link_exists(name: str) -> bool:
 
 
 def _run(*argv: str) -> None:
+    _output(*argv)
+
+
+def _output(*argv: str) -> str:
     done = subprocess.run(argv, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise DevclusterError(f"`{' '.join(argv)}` failed: {done.stderr.strip()}")
+    return done.stdout
 
 
 def _call(function: str, *arguments: object) -> None:

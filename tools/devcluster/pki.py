@@ -54,7 +54,9 @@ class Authority:
         """Make the authority unless it is there."""
         if not (self.certificate_file.exists() and self.key_file.exists()):
             key = ec.generate_private_key(ec.SECP256R1())
-            certificate = _builder(subject=_name(f"{self.name} authority"), issuer=_name(f"{self.name} authority"), key=key)
+            certificate = _builder(
+                subject=_name(f"{self.name} authority"), issuer=_name(f"{self.name} authority"), key=key
+            )
             certificate = certificate.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             certificate = certificate.add_extension(_usage(authority=True), critical=True)
             _write_pair(self.certificate_file, self.key_file, certificate.sign(key, hashes.SHA256()), key)

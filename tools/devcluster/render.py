@@ -43,7 +43,7 @@ def kubeconfig(*, server: str, authority: Path, certificate: Path, key: Path, us
 
 
 def audit_policy() -> str:
-    """Every write in full but for Secrets and ConfigMaps; reads by name only, those of the cluster's own parts not at all."""
+    """Writes in full but for Secrets and ConfigMaps; reads by name; reads of the cluster's own parts not at all."""
     sensitive = [
         {"group": "", "resources": ["secrets", "configmaps", "serviceaccounts/token"]},
         {"group": "authentication.k8s.io", "resources": ["tokenreviews"]},
@@ -140,13 +140,14 @@ def kube_proxy(layout: Layout) -> str:
 
 
 def containerd(layout: Layout, *, state: Path) -> str:
-    """containerd with directories of its own. Containers may not ask for a lower oom_score_adj than ours: it may be forbidden."""
+    """containerd with directories of its own. No container gets a lower oom_score_adj than ours: that may fail."""
     home = layout.containerd
+    unused = ", ".join(f'"io.containerd.snapshotter.v1.{name}"' for name in ("aufs", "btrfs", "devmapper", "zfs"))
     return f"""version = 2
 root = "{home}/root"
 state = "{state}"
 oom_score = 0
-disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.internal.v1.opt"]
+disabled_plugins = [{unused}, "io.containerd.internal.v1.opt"]
 [grpc]
   address = "{layout.containerd_socket}"
 [plugins."io.containerd.grpc.v1.cri"]
@@ -197,7 +198,7 @@ def named(layout: Layout, *, keys: Mapping[str, str]) -> str:
     It also owns an empty root zone: there is no Internet here, and "no such name" must be said at once.
     """
     home = layout.bind
-    secrets = "".join(f'key "{name}" {{ algorithm hmac-sha256; secret "{secret}"; }};\n' for name, secret in sorted(keys.items()))
+    secrets = "".join(tsig_key(name=name, secret=secret) for name, secret in sorted(keys.items()))
     return f"""{secrets}options {{
   directory "{home}";
   pid-file "{home}/named.pid";
@@ -229,7 +230,8 @@ zone "{at.PUBLIC_DOMAIN}" {{
 def root_zone(layout: Layout) -> str:
     """A root that knows nobody but our own zones."""
     return (
-        f"$TTL 1\n@ IN SOA ns.{at.PUBLIC_DOMAIN}. root.{at.PUBLIC_DOMAIN}. ( 1 60 60 60 1 )\n  IN NS ns.{at.PUBLIC_DOMAIN}.\n"
+        f"$TTL 1\n@ IN SOA ns.{at.PUBLIC_DOMAIN}. root.{at.PUBLIC_DOMAIN}. ( 1 60 60 60 1 )\n"
+        f"  IN NS ns.{at.PUBLIC_DOMAIN}.\n"
         f"{at.PUBLIC_DOMAIN}. IN NS ns.{at.PUBLIC_DOMAIN}.\nns.{at.PUBLIC_DOMAIN}. IN A {layout.address}\n"
     )
 
@@ -273,9 +275,9 @@ def store_security(layout: Layout) -> str:
 
     Without it any process that reaches the filer's port reads every secret key in clear.
     """
-    tables = [f'[grpc]\nca = "{layout.pki / "store.crt"}"']
+    tables = [f'[grpc]\nca = "{layout.pki}/store.crt"']
     for part in ("master", "volume", "filer", "s3", "admin", "worker", "client", "msg_broker"):
-        tables.append(f'[grpc.{part}]\ncert = "{layout.pki / "store-grpc.crt"}"\nkey = "{layout.pki / "store-grpc.key"}"')
+        tables.append(f'[grpc.{part}]\ncert = "{layout.pki}/store-grpc.crt"\nkey = "{layout.pki}/store-grpc.key"')
     return "\n".join(tables) + "\n"
 
 
