@@ -159,7 +159,7 @@ def _example(shown: Sequence[tuple[str, str]]) -> Iterator[str]:
 def _refusals(model: type[Resource]) -> Iterator[str]:
     if model.RULES:
         yield "## What is refused"
-        yield "The API server refuses these with the message below; the operator says them again for objects older than a rule."
+        yield "The API server refuses these with this message; the operator repeats it for objects older than a rule."
         yield _table(("Field", "Message"), dict.fromkeys((f"`{_blamed(rule)}`", rule.message) for rule in model.RULES))
 
 
@@ -182,24 +182,23 @@ def _rows(node: Schema, path: tuple[str, ...]) -> Iterator[tuple[str, str, str, 
     required = node.get("required", ())
     for name, field in node.get("properties", {}).items():
         here = (*path, name)
-        text = field.get("description", "")
-        told = re.search(r" Default: (\S+)\.$", text)
-        default = (
-            "required"
-            if name in required
-            else _literal(field["default"])
-            if "default" in field
-            else told[1]
-            if told
-            else ""
-        )
-        yield f"`{'.'.join(here)}`", _type(field), default, text[: told.start()] if told else text
+        default, text = _default(field)
+        yield f"`{'.'.join(here)}`", _type(field), "required" if name in required else default, text
         if name == "conditions":
             continue
         if field.get("type") == "array" and field["items"].get("type") == "object":
             yield from _rows(field["items"], (*path, f"{name}[]"))
         elif field.get("properties"):
             yield from _rows(field, here)
+
+
+def _default(field: Schema) -> tuple[str, str]:
+    """What absence means, from the schema or told in the description; and the description without it."""
+    text = field.get("description", "")
+    told = re.search(r" Default: (\S+)\.$", text)
+    if "default" in field:
+        return _literal(field["default"]), text
+    return (told[1], text[: told.start()]) if told else ("", text)
 
 
 def _literal(value: Any) -> str:

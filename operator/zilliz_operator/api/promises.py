@@ -149,7 +149,12 @@ _C = ConditionType
 _GENERAL, _ACCOUNT, _VPC = "Data Security", "Account and Privacy Protection", "VPC Isolation in BYOC"
 _ISOLATION, _AUTHENTICATION, _ACCESS = "Data Isolation & Residency", "Authentication", "Access Control"
 _NETWORK, _TRANSIT, _REST = "Secure Network Access", "In Transit", "At Rest"
-_AUDIT, _BACKUP, _TLS, _SUMMARY = "Audit Logging and Monitoring", "Data Integrity and Backup", "Certificates and TLS", "Summary"
+_AUDIT, _BACKUP, _TLS, _SUMMARY = (
+    "Audit Logging and Monitoring",
+    "Data Integrity and Backup",
+    "Certificates and TLS",
+    "Summary",
+)
 
 _CEL = "tests/apiserver/test_crds.py::test_refuses_and_names_the_field_and_the_remedy"
 _WHO = "tests/gateway/test_who.py"

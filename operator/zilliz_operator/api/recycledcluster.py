@@ -29,7 +29,7 @@ class RecycledClusterSpec(Model):
     bucket: BucketName
     """Its data bucket, kept until expiresAt. Immutable."""
     credentials_secret: LongName | None = None
-    """Secret of this project with the credentials that a restored cluster gets again. Immutable."""
+    """Secret of the operator's namespace with the credentials that a restored cluster gets again. Immutable."""
     version: VersionText | None = None
     """Milvus version that it ran. Immutable."""
     recycled_at: AwareDatetime
