@@ -110,6 +110,7 @@ def build_all(progress: Progress) -> int:
 def up(layout: Layout, progress: Progress) -> Report:
     """Bring the cluster to where everything runs and answers."""
     began = time.monotonic()
+    host.load_modules()
     host.require_machine()
     host.ensure_packages(progress)
     absent = build.missing()

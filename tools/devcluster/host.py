@@ -66,15 +66,19 @@ def missing_packages() -> list[Package]:
     return [package for package in PACKAGES if not _present(package.proof)]
 
 
+def load_modules() -> None:
+    """Best effort: they may be built in, or there already; what matters is checked for itself."""
+    program = shutil.which("modprobe", path=SBIN)
+    if program:
+        subprocess.run([program, "--quiet", "--all", *MODULES], check=False, capture_output=True)
+
+
 def require_machine() -> None:
     """Refuse early, with the reason, on a machine where the cluster cannot run."""
     if os.geteuid() != 0:
         raise DevclusterError("the local cluster needs root (network namespaces, mounts): run it by sudo or as root")
     if not Path("/proc/self/ns/net").exists():
         raise DevclusterError("this kernel has no network namespaces")
-    for module in MODULES:
-        # best effort: it may be built in, or there already; what matters is checked for itself
-        subprocess.run(["modprobe", "--quiet", module], check=False, capture_output=True)
     filesystems = Path("/proc/filesystems").read_text().split()
     if "overlay" not in filesystems:
         raise DevclusterError("this kernel has no overlay file system, which containers need")
