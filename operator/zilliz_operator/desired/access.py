@@ -100,8 +100,8 @@ def roles(version: str) -> dict[str, frozenset[Grant]]:
 def grants(policy_grants: Iterable[PolicyGrant], *, version: str) -> frozenset[Grant]:
     """A policy's own grants, as that server spells them.
 
-    Raises InvalidSpec for a privilege that it does not have, or that it cannot limit to the collection named. Only reading
-    a collection's description is then granted for the whole database, because clients cannot work without it.
+    Raises InvalidSpec for a privilege that it does not have, or that it cannot limit to the collection named. Reading
+    descriptions alone is then granted for the whole database, because clients cannot work without it.
     """
     found: set[Grant] = set()
     for index, each in enumerate(policy_grants):

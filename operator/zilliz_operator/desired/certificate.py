@@ -1,7 +1,8 @@
 """Who signs what in a cluster, as cert-manager objects.
 
 Three authorities that never mix: `internal-ca` signs Milvus and the gateways for each other (Milvus accepts nobody
-else); `operator-ca` signs the one certificate by which the gateways know the operator; the DataPlane's issuer signs the door.
+else); `operator-ca` signs the one certificate by which the gateways know the operator; the DataPlane's issuer signs the
+door.
 """
 
 from zilliz_operator.api.dataplane import IssuerRef
@@ -21,8 +22,8 @@ _ECDSA: Manifest = {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always
 def certificates(ctx: ClusterContext, *, public_issuer: bool = False) -> list[Manifest]:
     """Issuers and certificates.
 
-    `public_issuer`: the DataPlane's issuer proves names in public DNS (ACME), so the door's certificate must not ask for
-    names that exist only inside Kubernetes.
+    `public_issuer`: the DataPlane's issuer proves names in public DNS (ACME), so the door's certificate must not ask
+    for names that exist only inside Kubernetes.
     """
     return [
         _issuer(ctx, "selfsigned", {"selfSigned": {}}),

@@ -23,8 +23,11 @@ def technical_users(ctx: ClusterContext, passwords: Mapping[str, str]) -> Manife
 
 
 def store_credentials(ctx: ClusterContext, *, access_key_id: str, secret_access_key: str) -> Manifest:
-    """The key pair of the bucket's identity."""
-    return _secret(ctx, STORE_SECRET, {ACCESS_KEY_ID: access_key_id, SECRET_ACCESS_KEY: secret_access_key})
+    """The key pair of the bucket's identity; the Milvus operator knows it by other names."""
+    values = {ACCESS_KEY_ID: access_key_id, SECRET_ACCESS_KEY: secret_access_key}
+    if not ctx.built_in:
+        values |= {"accesskey": access_key_id, "secretkey": secret_access_key}
+    return _secret(ctx, STORE_SECRET, values)
 
 
 def _secret(ctx: ClusterContext, name: str, values: Mapping[str, str]) -> Manifest:

@@ -29,6 +29,14 @@ class Resources:
     def times(self, count: int) -> "Resources":
         return Resources(self.millicpu * count, self.request_mib * count, self.limit_mib * count)
 
+    def share(self, percent: int) -> "Resources":
+        """A part of it, never less than a container can start with."""
+        return Resources(
+            max(self.millicpu * percent // 100, 50),
+            max(self.request_mib * percent // 100, 128),
+            max(self.limit_mib * percent // 100, 1024),
+        )
+
     def manifest(self) -> Manifest:
         """As a container has it."""
         return {
