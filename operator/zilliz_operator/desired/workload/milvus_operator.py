@@ -1,7 +1,7 @@
 """The MilvusOperator engine: a `Milvus` object for the Milvus operator, and the names others expect beside it.
 
-Standalone or distributed, on the same bucket, behind the same gateways, with the same mutual TLS as the built-in engine.
-The operator writes `config` into Milvus' own file, so `tls` stands at its top level, where the server looks.
+Standalone or distributed, on the same bucket, behind the same gateways, with the same mutual TLS as the built-in
+engine. The operator writes `config` into Milvus' own file, so `tls` stands at its top level, where the server looks.
 """
 
 from typing import Any
