@@ -152,6 +152,7 @@ helm install {RELEASE} charts/{chart["name"]} --namespace {NAMESPACE} --values m
 Kubernetes {chart["kubeVersion"].removesuffix("-0")} and cert-manager are needed. One release per Kubernetes cluster.
 `manifests/install.yaml` is the same without Helm.
 
+* `--wait` matters where the values make a DataPlane: at the first installation it comes after everything else is ready.
 * `helm upgrade` upgrades the custom resource definitions too; `helm uninstall` keeps them, every object of theirs, and
   the DataPlane.
 * What the operator may do is in `templates/rbac.yaml`, with the reason of each rule; the admission policy

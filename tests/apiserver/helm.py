@@ -2,9 +2,13 @@
 
 import os
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.apiserver.client import MERGE, Api, path_of
 from tools.devcluster import netns
 from tools.devcluster.controlplane import ControlPlane
 from tools.generate_manifests import CHART, NAMESPACE, RELEASE, helm
@@ -31,5 +35,44 @@ class Helm:
         return done.stdout
 
     def install(self, *arguments: str, chart: Path = CHART) -> str:
-        """`helm upgrade --install` of the chart, the way the documentation says."""
-        return self.run("upgrade", "--install", RELEASE, str(chart), "--namespace", NAMESPACE, *arguments)
+        """`helm upgrade --install --wait` of the chart, the way the documentation says."""
+        with ready_pods(Api(self.plane)):
+            return self.run(*self.installation(*arguments, chart=chart))
+
+    @staticmethod
+    def installation(*arguments: str, chart: Path = CHART) -> tuple[str, ...]:
+        """The arguments of an installation."""
+        return (
+            "upgrade",
+            "--install",
+            RELEASE,
+            str(chart),
+            "--namespace",
+            NAMESPACE,
+            "--wait",
+            "--timeout=90s",
+            *arguments,
+        )
+
+
+@contextmanager
+def ready_pods(api: Api) -> Iterator[None]:
+    """No kubelet runs here: meanwhile, say of the operator's pods what a kubelet says when they are ready."""
+    done = threading.Event()
+    condition = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    status = {"status": {"phase": "Running", "conditions": [condition]}}
+
+    def say() -> None:
+        while not done.wait(0.3):
+            for pod in api.get("Pod", namespace=NAMESPACE).body.get("items", ()):
+                path = path_of("Pod", pod["metadata"]["name"], namespace=NAMESPACE)
+                if (pod.get("status") or {}).get("phase") != "Running":
+                    api.request("PATCH", f"{path}/status", body=status, content=MERGE)
+
+    thread = threading.Thread(target=say, name="ready-pods", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

@@ -13,7 +13,7 @@ import yaml
 from tests.apiserver import samples
 from tests.apiserver.client import Api, until
 from tests.apiserver.conftest import PSA_RESTRICTED, control_plane
-from tests.apiserver.helm import Helm
+from tests.apiserver.helm import Helm, ready_pods
 from tools.generate_manifests import CHART, INSTALL, NAMESPACE, RELEASE
 from zilliz_operator.api.kinds import OURS
 
@@ -61,10 +61,10 @@ def test_install_upgrade_uninstall_and_install_again(fresh: tuple[Api, Helm], tm
     text = crds.read_text()
     assert text.count("- zc\n") == 1
     crds.write_text(text.replace("- zc\n", "- zc\n    - zcs\n"))
-    helm.install(data_plane_values(tmp_path, region="us-west-2"), chart=newer)
+    helm.install(data_plane_values(tmp_path, storageClassName="fast"), chart=newer)
     assert live(api, CRD, "zillizclusters.byoc.zilliz.com")["spec"]["names"]["shortNames"] == ["zc", "zcs"]
     changed = live(api, "DataPlane", "default")
-    assert (changed["metadata"]["uid"], changed["spec"]["region"]) == (born, "us-west-2")
+    assert (changed["metadata"]["uid"], changed["spec"]["storageClassName"]) == (born, "fast")
 
     # nobody can take the kinds away, and uninstalling does not
     cluster = live(api, "ZillizCluster", "search")["metadata"]["uid"]
@@ -80,7 +80,7 @@ def test_install_upgrade_uninstall_and_install_again(fresh: tuple[Api, Helm], tm
     assert api.get("Deployment", "zilliz-operator", namespace=NAMESPACE).status == 404
 
     # the next installation takes up where the last one ended
-    helm.install(data_plane_values(tmp_path, region="us-west-2"))
+    helm.install(data_plane_values(tmp_path, storageClassName="fast"))
     assert live(api, "ZillizCluster", "search")["metadata"]["uid"] == cluster
     assert live(api, "DataPlane", "default")["metadata"]["uid"] == born
     assert live(api, CRD, "zillizclusters.byoc.zilliz.com")["spec"]["names"]["shortNames"] == ["zc"]
@@ -89,8 +89,8 @@ def test_install_upgrade_uninstall_and_install_again(fresh: tuple[Api, Helm], tm
 def test_a_data_plane_that_cannot_be_is_refused_by_name_of_the_field(fresh: tuple[Api, Helm], tmp_path: Path) -> None:
     """And once the values are mended, the same command goes through."""
     api, helm = fresh
-    values = data_plane_values(tmp_path, engine="Docker")
-    done = helm.try_run("upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE, values)
+    with ready_pods(api):
+        done = helm.try_run(*helm.installation(data_plane_values(tmp_path, engine="Docker")))
     assert done.returncode != 0
     assert "spec.engine" in done.stderr
     assert '"BuiltIn"' in done.stderr

@@ -38,7 +38,8 @@ ALLOWED = [
     *((verb, "", "pods", CLUSTER) for verb in ("get", "list", "watch", "patch")),
     *((verb, "", "persistentvolumeclaims", CLUSTER) for verb in ("get", "list", "watch")),
     *((verb, "events.k8s.io", "events", "team-a") for verb in ("create", "patch")),
-    *((verb, "coordination.k8s.io", "leases", NAMESPACE) for verb in ("get", "create", "update")),
+    ("create", "coordination.k8s.io", "leases", NAMESPACE),
+    *((verb, "coordination.k8s.io", "leases", NAMESPACE, "zilliz-operator") for verb in ("get", "update")),
 ]
 
 DENIED = [
@@ -75,14 +76,16 @@ DENIED = [
     ("delete", "admissionregistration.k8s.io", "validatingadmissionpolicies", ""),
     ("approve", "certificates.k8s.io", "signers", ""),
     ("get", "coordination.k8s.io", "leases", "kube-system"),
+    ("update", "coordination.k8s.io", "leases", NAMESPACE),
     ("delete", "coordination.k8s.io", "leases", NAMESPACE),
     ("*", "*", "*", ""),
 ]
 
 
-def allowed(api: Api, verb: str, group: str, resource: str, namespace: str) -> bool:
+def allowed(api: Api, verb: str, group: str, resource: str, namespace: str, name: str = "") -> bool:
     plural, _, subresource = resource.partition("/")
-    attributes = {"verb": verb, "group": group, "resource": plural, "subresource": subresource, "namespace": namespace}
+    attributes = {"verb": verb, "group": group, "resource": plural, "subresource": subresource}
+    attributes |= {"namespace": namespace, "name": name}
     groups = ["system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", "system:authenticated"]
     spec = {"user": OPERATOR, "groups": groups, "resourceAttributes": attributes}
     review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}

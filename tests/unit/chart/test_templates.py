@@ -11,6 +11,7 @@ import yaml
 from tools.generate_manifests import NAMESPACE, render
 from zilliz_operator.api.kinds import KINDS, OURS
 from zilliz_operator.handlers import watches
+from zilliz_operator.handlers.config import from_environment
 from zilliz_operator.reconcile import children
 
 Manifest = dict[str, Any]
@@ -101,9 +102,14 @@ class TestPod:
 
     def test_a_digest_wins_over_a_tag(self) -> None:
         digest = "sha256:" + "0" * 64
-        deployment = one("Deployment", values=f"image.tag=v9,image.digest={digest}")
-        (container,) = deployment["spec"]["template"]["spec"]["containers"]
-        assert container["image"] == f"docker.io/zillizbyoc/operator@{digest}"
+        values = (
+            f"image.tag=v9,image.digest={digest},gateway.image.repository=mirror.acme.com/gateway,gateway.image.tag=v8"
+        )
+        (container,) = one("Deployment", values=values)["spec"]["template"]["spec"]["containers"]
+        operator, gateway = f"docker.io/zillizbyoc/operator@{digest}", "mirror.acme.com/gateway:v8"
+        assert container["image"] == operator
+        config = from_environment({each["name"]: each.get("value", "") for each in container["env"]})
+        assert (config.operator_image, config.gateway_image) == (operator, gateway)
 
     def test_its_labels_cannot_be_overruled(self) -> None:
         deployment = one("Deployment", values=r"podLabels.app\.kubernetes\.io/component=other")
@@ -167,6 +173,7 @@ class TestRights:
         role = one("Role")
         assert role["metadata"]["namespace"] == NAMESPACE
         assert self.verbs(role) == {("coordination.k8s.io", "leases"): {"get", "create", "update"}}
+        assert [rule.get("resourceNames") for rule in role["rules"]] == [None, ["zilliz-operator"]]
 
 
 class TestNetwork:
