@@ -34,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="zilliz-operator", description="Milvus clusters in your own cloud account, proved.")
+    parser = argparse.ArgumentParser(
+        prog="zilliz-operator", description="Milvus clusters in your own cloud account, proved."
+    )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -42,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--kubeconfig", type=Path, help="outside of a pod: how to reach Kubernetes")
     run.set_defaults(command=_run)
 
-    posture = commands.add_parser("posture", help="every sentence of the promise: kept, broken or not yet, with its evidence")
+    posture = commands.add_parser(
+        "posture", help="every sentence of the promise: kept, broken or not yet, with its evidence"
+    )
     _from_terminal(posture)
     posture.add_argument("--output", "-o", choices=["text", "json"], default="text")
     posture.set_defaults(command=_posture)
@@ -65,15 +69,17 @@ def _run(options: argparse.Namespace) -> int:
     from zilliz_operator.handlers import app, config
 
     def access() -> ClusterAccess:
-        return ClusterAccess.from_kubeconfig(options.kubeconfig) if options.kubeconfig else ClusterAccess.from_in_cluster()
+        return (
+            ClusterAccess.from_kubeconfig(options.kubeconfig) if options.kubeconfig else ClusterAccess.from_in_cluster()
+        )
 
     return app.main(config.from_environment(), access)
 
 
 def _posture(options: argparse.Namespace) -> int:
-    from zilliz_operator.cli import posture
+    from zilliz_operator.cli.posture import command
 
-    return posture.command(options)
+    return command(options)
 
 
 def _status(options: argparse.Namespace) -> int:

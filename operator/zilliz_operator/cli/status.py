@@ -12,11 +12,14 @@ def lines(cluster: dict[str, Any]) -> list[str]:
     """One cluster: its name and state, then a line for every condition with its evidence."""
     metadata, status = cluster["metadata"], cluster.get("status") or {}
     conditions = status.get("conditions") or []
-    ready = next((c for c in conditions if c["type"] == "Ready"), {})
+    ready: dict[str, Any] = next((c for c in conditions if c["type"] == "Ready"), {})
     title = f"{metadata['namespace']}/{metadata['name']}"
     head = f"{title}  {ready.get('reason', 'not seen by the operator yet')}  {status.get('endpoint', '')}".rstrip()
     width = max((len(c["type"]) for c in conditions), default=0)
-    return [head, *(f"  {MARKS.get(c['status'], '?')} {c['type']:<{width}}  {c.get('message', '')}" for c in conditions)]
+    return [
+        head,
+        *(f"  {MARKS.get(c['status'], '?')} {c['type']:<{width}}  {c.get('message', '')}" for c in conditions),
+    ]
 
 
 def command(options: argparse.Namespace) -> int:

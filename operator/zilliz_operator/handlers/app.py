@@ -119,7 +119,9 @@ async def _lead(config: OperatorConfig, access: ClusterAccess, kube: KubeClient,
     state.leading = True
     metrics.LEADER.set(1)
     try:
-        return await _operate(config, access, kube, state, lost=lost, leads=lease.is_held if config.leader_election else _always)
+        return await _operate(
+            config, access, kube, state, lost=lost, leads=lease.is_held if config.leader_election else _always
+        )
     finally:
         metrics.LEADER.set(0)
         if config.leader_election and not lost.is_set():

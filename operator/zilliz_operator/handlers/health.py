@@ -22,7 +22,9 @@ async def serve(*, port: int, metrics_port: int, alive: Check, ready: Check) -> 
         return handle
 
     async def exposition(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(metrics.REGISTRY), headers={"Content-Type": "text/plain; version=0.0.4"})
+        return web.Response(
+            body=generate_latest(metrics.REGISTRY), headers={"Content-Type": "text/plain; version=0.0.4"}
+        )
 
     application = web.Application()
     application.router.add_get("/healthz", answer(alive))  # type: ignore[arg-type]

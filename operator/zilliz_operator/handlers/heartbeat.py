@@ -23,7 +23,9 @@ class Heartbeat:
         self._opened: dict[str, float] = dict.fromkeys(plurals, clock())
         self._seen: set[str] = set()
 
-    async def __call__(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
         response = await handler(request)
         if request.url.query.get("watch") == "true" and response.status == 200:
             plural = request.url.path.rstrip("/").rpartition("/")[2]

@@ -17,7 +17,9 @@ QUEUE_DEPTH = Gauge("zilliz_operator_queue_depth", "Objects waiting for a pass."
 API_REQUESTS = Counter(
     "zilliz_operator_kubernetes_requests_total", "Requests to Kubernetes.", ["verb", "kind", "code"], registry=REGISTRY
 )
-WRITES = Counter("zilliz_operator_writes_total", "Objects applied, patched or deleted.", ["verb", "kind"], registry=REGISTRY)
+WRITES = Counter(
+    "zilliz_operator_writes_total", "Objects applied, patched or deleted.", ["verb", "kind"], registry=REGISTRY
+)
 CONDITION = Gauge(
     "zilliz_cluster_condition",
     "1 while a cluster's condition is True, 0 while False, -1 while Unknown.",

@@ -60,7 +60,9 @@ class AccessPolicyReconciler:
         raw = {**raw, "kind": "AccessPolicy"}
         findings = validate(raw)
         if findings:
-            return await self._write(raw, StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, str(findings[0])), {})
+            return await self._write(
+                raw, StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, str(findings[0])), {}
+            )
         policy = AccessPolicy.parse(raw)
         if policy.spec.level is Level.ORGANIZATION and key.namespace != self._world.operator_namespace:
             message = f"level Organization is only for policies in namespace {self._world.operator_namespace}: use level Project"
@@ -75,7 +77,9 @@ class AccessPolicyReconciler:
         outcome = await self._write(raw, ready, {"clusters": entries, "subjects": [s.entry for s in subjects]})
         return self._until_next_end(policy, outcome)
 
-    def _ready(self, subjects: Sequence[SubjectFound], entries: Sequence[dict[str, str]], absent: Sequence[str]) -> StepResult:
+    def _ready(
+        self, subjects: Sequence[SubjectFound], entries: Sequence[dict[str, str]], absent: Sequence[str]
+    ) -> StepResult:
         for found in subjects:
             if found.reason is not None:
                 message = f"{found.entry['kind']} {found.entry['name']}: {found.entry['message']}"
@@ -93,11 +97,15 @@ class AccessPolicyReconciler:
     async def _subject(self, policy: AccessPolicy, subject: Subject, chosen: Sequence[ZillizCluster]) -> SubjectFound:
         entry: dict[str, Any] = {"kind": str(subject.kind), "name": subject.name, "state": "Applied"}
         if subject.kind not in WITH_SECRET:
-            message = "single sign-on and Kubernetes subjects are not in force in this release: use ApiKey or ClusterUser"
+            message = (
+                "single sign-on and Kubernetes subjects are not in force in this release: use ApiKey or ClusterUser"
+            )
             return SubjectFound({**entry, "state": "Pending", "message": message}, Reason.NOT_YET)
         end = ends(policy, subject)
         if end is not None and end <= self._world.clock.now():
-            message = f"ended on {end:%Y-%m-%dT%H:%M:%SZ} and opens nothing: set a later expiresAt or remove the subject"
+            message = (
+                f"ended on {end:%Y-%m-%dT%H:%M:%SZ} and opens nothing: set a later expiresAt or remove the subject"
+            )
             return SubjectFound({**entry, "state": "Expired", "message": message}, Reason.KEY_EXPIRED)
         name = entry["secretName"] = secret_of(policy, subject)
         secret = await self._world.hub.get("Secret", name, policy.metadata.namespace)
@@ -115,10 +123,14 @@ class AccessPolicyReconciler:
         where = await self._connection(policy, chosen)
         if subject.kind is SubjectKind.API_KEY:
             token = stored.get("token") or self._world.randomness.token()
-            wanted = connection.api_key_secret(policy, subject, name=secret_of(policy, subject), token=token, where=where)
+            wanted = connection.api_key_secret(
+                policy, subject, name=secret_of(policy, subject), token=token, where=where
+            )
         else:
             password = stored.get("password") or self._world.randomness.password()
-            wanted = connection.user_secret(policy, subject, name=secret_of(policy, subject), password=password, where=where)
+            wanted = connection.user_secret(
+                policy, subject, name=secret_of(policy, subject), password=password, where=where
+            )
         if secret is None or drift.needs_apply(wanted, secret):
             await self._world.hub.apply(drift.stamped(wanted))
 

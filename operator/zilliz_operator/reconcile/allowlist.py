@@ -50,7 +50,9 @@ def summary(entries: Sequence[dict[str, str]], absent: Sequence[str]) -> StepRes
     """Ready of a policy, from its clusters."""
     type = ConditionType.READY
     if absent:
-        message = f"no ZillizCluster named {', '.join(absent)} in this project: create it, or correct spec.clusters.names"
+        message = (
+            f"no ZillizCluster named {', '.join(absent)} in this project: create it, or correct spec.clusters.names"
+        )
         return StepResult(type, FALSE, Reason.CLUSTERS_NOT_FOUND, message, again_in=LATER)
     pending = [entry["name"] for entry in entries if entry["state"] != "Applied"]
     if pending:
@@ -73,7 +75,9 @@ class AllowlistReconciler:
             return Outcome()
         findings = validate(raw)
         if findings:
-            return await self._write(raw, StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, str(findings[0])), {})
+            return await self._write(
+                raw, StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, str(findings[0])), {}
+            )
         allowlist = Allowlist.parse(raw)
         chosen = await clusters_of(self._world, key.namespace)
         names = [cluster.metadata.name for cluster in chosen]
@@ -101,7 +105,11 @@ class AllowlistReconciler:
     async def _write(self, raw: Manifest, ready: StepResult, fields: dict[str, object]) -> Outcome:
         now = self._world.clock.now()
         found = conditions(
-            (), previous=statuses.previous_conditions(raw), generation=raw["metadata"]["generation"], now=now, ready=ready
+            (),
+            previous=statuses.previous_conditions(raw),
+            generation=raw["metadata"]["generation"],
+            now=now,
+            ready=ready,
         )
         await statuses.write(self._world.hub, {**raw, "kind": "Allowlist"}, conditions=found, fields=fields)
         return Outcome(again_in=ready.again_in)

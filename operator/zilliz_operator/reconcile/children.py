@@ -105,7 +105,9 @@ async def prune_unwanted(
     kube: Kube, live: Live, wanted: Iterable[Manifest], *, keep_kinds: frozenset[str] = frozenset()
 ) -> Sequence[str]:
     """Delete our children that `wanted` does not contain; returns `Kind/name` of each."""
-    candidates = [obj for obj in live.objects.values() if obj["kind"] in APPLIED_KINDS and obj["kind"] not in keep_kinds]
+    candidates = [
+        obj for obj in live.objects.values() if obj["kind"] in APPLIED_KINDS and obj["kind"] not in keep_kinds
+    ]
     removed = []
     for obj in prune.unwanted(candidates, wanted=list(wanted)):
         metadata = obj["metadata"]

@@ -29,7 +29,17 @@ from zilliz_operator.reconcile.pass_ import Pass, World
 from zilliz_operator.reconcile.ports import Manifest
 from zilliz_operator.reconcile.queue import Key, Outcome
 from zilliz_operator.reconcile.selection import selects
-from zilliz_operator.reconcile.steps import access, certificates, connection, door, endpoint, namespace, network, storage, workload
+from zilliz_operator.reconcile.steps import (
+    access,
+    certificates,
+    connection,
+    door,
+    endpoint,
+    namespace,
+    network,
+    storage,
+    workload,
+)
 from zilliz_operator.reconcile.steps.errors import LATER, failed, waits
 
 log = logging.getLogger(__name__)
@@ -112,7 +122,9 @@ class ClusterReconciler:
         if (raw.get("status") or {}).get("conditions"):
             return
         begun = StepResult(C.READY, FALSE, Reason.PROGRESSING, "the cluster is being made")
-        found = conditions((), previous=(), generation=raw["metadata"]["generation"], now=self._world.clock.now(), ready=begun)
+        found = conditions(
+            (), previous=(), generation=raw["metadata"]["generation"], now=self._world.clock.now(), ready=begun
+        )
         fields = {"clusterId": names.cluster_id(raw["metadata"]["uid"])}
         await statuses.write(self._world.hub, raw, conditions=found, fields=fields)
         raw["status"] = {
@@ -132,22 +144,32 @@ class ClusterReconciler:
             message = f"spec.dataPlane: no DataPlane is named {cluster.spec.data_plane}: create it (kubectl get zdp lists them)"
             raise _NotStarted(StepResult(C.READY, FALSE, Reason.DATA_PLANE_NOT_FOUND, message, again_in=LATER))
         data_plane = _parsed_plane(plane_raw)
-        ctx = self._context(cluster, data_plane)
+        uid = cluster.metadata.uid
         try:
             plane = await self._world.data_planes.access(data_plane)
-            live = await children.observe(plane.kube, namespace=ctx.namespace, uid=ctx.uid)
+            live = await children.observe(plane.kube, namespace=names.cluster_namespace(names.cluster_id(uid)), uid=uid)
+            public = await certificates.proves_public_names(plane.kube, data_plane)
         except Unavailable as error:
-            raise _NotStarted(StepResult(C.READY, UNKNOWN, Reason.DATA_PLANE_UNREACHABLE, str(error), again_in=LATER)) from None
+            raise _NotStarted(
+                StepResult(C.READY, UNKNOWN, Reason.DATA_PLANE_UNREACHABLE, str(error), again_in=LATER)
+            ) from None
         except Rejected as error:
-            raise _NotStarted(StepResult(C.READY, FALSE, Reason.DATA_PLANE_NOT_READY, str(error), again_in=LATER)) from None
+            raise _NotStarted(
+                StepResult(C.READY, FALSE, Reason.DATA_PLANE_NOT_READY, str(error), again_in=LATER)
+            ) from None
         except ZillizError as error:
-            raise _NotStarted(StepResult(C.READY, FALSE, Reason.CREDENTIALS_MISSING, str(error), again_in=LATER)) from None
+            raise _NotStarted(
+                StepResult(C.READY, FALSE, Reason.CREDENTIALS_MISSING, str(error), again_in=LATER)
+            ) from None
+        ctx = self._context(cluster, data_plane, live)
         allowlists, policies, secrets = await self._policies(cluster)
         stored = await self._world.hub.get("Secret", vault.vault_name(ctx.cluster_id), self._world.operator_namespace)
         fallbacks = {**_from(live, "milvus-root"), **_from(live, "technical-users"), **_from(live, "store-credentials")}
         if "password" in fallbacks:
             fallbacks[vault.ROOT] = fallbacks.pop("password")
-        filled = vault.fill(stored, fallbacks=fallbacks, users=desired_access.TECHNICAL_USERS, randomness=self._world.randomness)
+        filled = vault.fill(
+            stored, fallbacks=fallbacks, users=tuple(desired_access.TECHNICAL_USERS), randomness=self._world.randomness
+        )
         await vault.keep(self._world.hub, filled, ctx, namespace=self._world.operator_namespace)
         return Pass(
             world=self._world,
@@ -161,13 +183,18 @@ class ClusterReconciler:
             allowlists=allowlists,
             policies=policies,
             subject_secrets=secrets,
+            public_issuer=public,
         )
 
-    def _context(self, cluster: ZillizCluster, data_plane: DataPlane) -> ClusterContext:
+    def _context(self, cluster: ZillizCluster, data_plane: DataPlane, live: children.Live) -> ClusterContext:
+        running = _running(cluster, live)
+        catalogue = data_plane.spec.versions
         try:
-            chosen = versions.effective(cluster.spec.version, born_with=cluster.status.version, catalogue=data_plane.spec.versions)
-        except versions.VersionRefused as refused:
-            raise _NotStarted(StepResult(C.READY, FALSE, refused.reason, str(refused), again_in=LATER)) from None
+            chosen = versions.effective(requested=cluster.spec.version, running=running, catalogue=catalogue)
+        except InvalidSpec as refused:
+            listed = cluster.spec.version in {entry.version for entry in catalogue}
+            reason = Reason.DOWNGRADE_REFUSED if listed else Reason.UNKNOWN_VERSION
+            raise _NotStarted(StepResult(C.READY, FALSE, reason, str(refused), again_in=LATER)) from None
         return context_for(
             cluster,
             data_plane,
@@ -186,19 +213,19 @@ class ClusterReconciler:
             hub.list("AccessPolicy", project),
             hub.list("AccessPolicy", self._world.operator_namespace),
         )
-        means = {"name": cluster.metadata.name, "labels": cluster.metadata.labels}
-        allowlists = [a for a in _readable(Allowlist, raw_lists) if selects(a.spec.clusters, **means)]
+        name, labels = cluster.metadata.name, cluster.metadata.labels
+        allowlists = [a for a in _readable(Allowlist, raw_lists) if selects(a.spec.clusters, name=name, labels=labels)]
         own = [p for p in _readable(AccessPolicy, raw_policies) if p.spec.level is not Level.ORGANIZATION]
-        chosen = [p for p in own if p.spec.level is Level.PROJECT or selects(p.spec.clusters, **means)]
+        chosen = [p for p in own if p.spec.level is Level.PROJECT or selects(p.spec.clusters, name=name, labels=labels)]
         chosen += [p for p in _readable(AccessPolicy, raw_organization) if p.spec.level is Level.ORGANIZATION]
         secrets: dict[str, Manifest] = {}
         for policy in chosen:
             for subject in policy.spec.subjects:
                 if subject.kind in WITH_SECRET:
-                    name = secret_of(policy, subject)
-                    found = await hub.get("Secret", name, policy.metadata.namespace)
+                    secret = secret_of(policy, subject)
+                    found = await hub.get("Secret", secret, policy.metadata.namespace)
                     if found is not None:
-                        secrets[f"{policy.metadata.namespace}/{name}"] = found
+                        secrets[f"{policy.metadata.namespace}/{secret}"] = found
         return allowlists, chosen, secrets
 
     async def _run(self, p: Pass) -> None:
@@ -227,8 +254,12 @@ class ClusterReconciler:
         before = statuses.previous_conditions(raw)
         ready = next((c for c in before if c.type == C.READY), None)
         kept = StepResult(C.READY, ready.status, Reason(ready.reason), ready.message) if ready else None
-        results = [StepResult(C(c.type), c.status, Reason(c.reason), c.message) for c in before if c.type in set(STEP_TYPES)]
-        summary = kept or StepResult(C.READY, UNKNOWN, Reason.PAUSED, f"paused by the annotation {PAUSED}: remove it to go on")
+        results = [
+            StepResult(C(c.type), c.status, Reason(c.reason), c.message) for c in before if c.type in set(STEP_TYPES)
+        ]
+        summary = kept or StepResult(
+            C.READY, UNKNOWN, Reason.PAUSED, f"paused by the annotation {PAUSED}: remove it to go on"
+        )
         found = conditions(
             results,
             previous=before,
@@ -238,7 +269,9 @@ class ClusterReconciler:
             paused=True,
         )
         fields = {"observedGeneration": (raw.get("status") or {}).get("observedGeneration")}
-        await statuses.write(self._world.hub, raw, conditions=found, fields={k: v for k, v in fields.items() if v is not None})
+        await statuses.write(
+            self._world.hub, raw, conditions=found, fields={k: v for k, v in fields.items() if v is not None}
+        )
         return Outcome()
 
     async def _write(
@@ -304,6 +337,16 @@ def _readable(kind: type[R], raws: Sequence[Manifest]) -> list[R]:
     return found
 
 
+def _running(cluster: ZillizCluster, live: children.Live) -> versions.Effective | None:
+    """What runs now, as far as it was ever started."""
+    workload_ = live.get("StatefulSet", "milvus")
+    if cluster.status.version is None or workload_ is None:
+        return None
+    containers = workload_["spec"]["template"]["spec"]["containers"]
+    image = next((c["image"] for c in containers if c["name"] == "milvus"), "")
+    return versions.Effective(version=cluster.status.version, image=image) if image else None
+
+
 def _from(live: children.Live, name: str) -> dict[str, str]:
     return vault.decoded(live.get("Secret", name))
 
@@ -341,4 +384,7 @@ def _in_force(p: Pass) -> list[dict[str, Any]]:
     if not p.kept(C.ALLOWLIST_IN_FORCE, C.ACCESS_APPLIED) or p.repeat_at_once:
         return list((p.raw.get("status") or {}).get("policies") or ())
     applied = [("Allowlist", a.metadata) for a in p.allowlists] + [("AccessPolicy", a.metadata) for a in p.policies]
-    return [{"kind": kind, "name": meta.name, "generation": meta.generation} for kind, meta in sorted(applied, key=lambda x: (x[0], x[1].name))]
+    return [
+        {"kind": kind, "name": meta.name, "generation": meta.generation}
+        for kind, meta in sorted(applied, key=lambda x: (x[0], x[1].name))
+    ]

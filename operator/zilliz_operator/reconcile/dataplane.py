@@ -1,5 +1,7 @@
 """DataPlane: say whether its Kubernetes, its object store and its issuer answer, before a cluster finds out the hard way."""
 
+from typing import Any
+
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.dataplane import DataPlane
 from zilliz_operator.api.exceptions import Rejected, Unavailable, ZillizError
@@ -31,7 +33,9 @@ class DataPlaneReconciler:
         plane = DataPlane.parse(raw)
         used = [c for c in await clusters_of(self._world, None) if c.spec.data_plane == key.name]
         results = [await self._issuer(plane), await self._store(plane)]
-        return await self._write(raw, results, {"clusters": len(used), "defaultVersion": plane.spec.versions[0].version})
+        return await self._write(
+            raw, results, {"clusters": len(used), "defaultVersion": plane.spec.versions[0].version}
+        )
 
     async def teardown(self, key: Key) -> str:
         """A DataPlane goes only when no cluster is left on it: without it their data could not be reached any more."""
@@ -60,24 +64,36 @@ class DataPlaneReconciler:
         if reference is None:
             return StepResult(type, TRUE, Reason.NOT_APPLICABLE, "certificates come from AWS Certificate Manager")
         if reference.group != "cert-manager.io" or reference.kind != "ClusterIssuer":
-            return StepResult(type, TRUE, Reason.NOT_APPLICABLE, f"{reference.kind} {reference.name} of {reference.group} is not ours to judge")
+            return StepResult(
+                type,
+                TRUE,
+                Reason.NOT_APPLICABLE,
+                f"{reference.kind} {reference.name} of {reference.group} is not ours to judge",
+            )
         try:
             access = await self._access(plane)
             issuer = await access.kube.get("ClusterIssuer", reference.name)
         except ZillizError as error:
             return StepResult(type, UNKNOWN, Reason.DATA_PLANE_UNREACHABLE, str(error), again_in=LATER)
         if issuer is None:
-            message = f"ClusterIssuer {reference.name} does not exist: create it, or correct spec.certificates.issuerRef"
+            message = (
+                f"ClusterIssuer {reference.name} does not exist: create it, or correct spec.certificates.issuerRef"
+            )
             return StepResult(type, FALSE, Reason.ISSUER_MISSING, message, again_in=LATER)
         found = (issuer.get("status") or {}).get("conditions") or ()
-        ready = next((c for c in found if c.get("type") == "Ready"), {})
+        ready: dict[str, Any] = next((c for c in found if c.get("type") == "Ready"), {})
         if ready.get("status") != "True":
             message = f"ClusterIssuer {reference.name} is not ready: {ready.get('message', 'cert-manager has not looked at it')}"
             return StepResult(type, FALSE, Reason.ISSUER_NOT_READY, message, again_in=LATER)
         return StepResult(type, TRUE, Reason.KEPT, f"ClusterIssuer {reference.name} is ready")
 
     async def _write(
-        self, raw: Manifest, results: tuple[()] | list[StepResult], fields: dict[str, object], *, ready: StepResult | None = None
+        self,
+        raw: Manifest,
+        results: tuple[()] | list[StepResult],
+        fields: dict[str, object],
+        *,
+        ready: StepResult | None = None,
     ) -> Outcome:
         found = conditions(
             results,
@@ -87,4 +103,6 @@ class DataPlaneReconciler:
             ready=ready,
         )
         await statuses.write(self._world.hub, raw, conditions=found, fields=fields)
-        return Outcome(again_in=min((r.again_in for r in (*results, *((ready,) if ready else ())) if r.again_in), default=None))
+        return Outcome(
+            again_in=min((r.again_in for r in (*results, *((ready,) if ready else ())) if r.again_in), default=None)
+        )

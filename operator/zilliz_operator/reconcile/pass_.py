@@ -88,6 +88,8 @@ class Pass:
     policies: Sequence[AccessPolicy]
     subject_secrets: dict[str, Manifest]
     """Secrets of the project that policies' subjects name, by name; those that exist."""
+    public_issuer: bool = False
+    """The door's issuer proves names in public DNS: its certificate carries no name from inside Kubernetes."""
     results: list[StepResult] = field(default_factory=list)
     wanted: list[Manifest] = field(default_factory=list)
     """Every child that this pass wants to exist; what is live and not here is pruned at the end."""

@@ -6,9 +6,26 @@ wrong), `NotReady` (not there yet), `NameTaken` (someone else owns it), `Conflic
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
+
+from zilliz_operator.api.outside import AspectResult, Attestation, DoorAddress, DoorFinding, Grant, KeyPair
+
+__all__ = [
+    "AspectResult",
+    "Attestation",
+    "Clock",
+    "DoorAddress",
+    "DoorFinding",
+    "DoorProbe",
+    "Grant",
+    "KeyPair",
+    "Kube",
+    "Manifest",
+    "MilvusAdmin",
+    "ObjectStore",
+    "Secrets",
+]
 
 Manifest = dict[str, Any]
 
@@ -56,28 +73,15 @@ class Kube(Protocol):
         """Delete with a UID precondition; gone already is success; another UID raises Conflict."""
         ...
 
-    async def merge_patch(self, kind: str, name: str, namespace: str | None, patch: Manifest, *, subresource: str = "") -> Manifest:
+    async def merge_patch(
+        self, kind: str, name: str, namespace: str | None, patch: Manifest, *, subresource: str = ""
+    ) -> Manifest:
         """JSON merge patch of an object or its `status`."""
         ...
 
     async def event(self, regarding: Manifest, *, type: str, reason: str, message: str) -> None:
         """Record a Kubernetes Event about an object (type Normal or Warning)."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class KeyPair:
-    access_key_id: str
-    secret_access_key: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class AspectResult:
-    """One aspect of a bucket: what was found or done. `state`: "kept", "repaired" or "unsupported" (the store cannot: `detail` says what)."""
-
-    name: str
-    state: str
-    detail: str = ""
 
 
 class ObjectStore(Protocol):
@@ -108,28 +112,6 @@ class ObjectStore(Protocol):
     async def remove_identity(self, desired: Any) -> None:
         """Remove the identity and all its keys; gone already is success."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """One privilege of a role. `object_type`: Global, Collection or User (v1), or "" for a privilege group (v2 servers)."""
-
-    privilege: str
-    object_type: str
-    object_name: str = "*"
-    database: str = "default"
-
-
-@dataclass(frozen=True, slots=True)
-class DoorAddress:
-    """How to reach one door: an address to connect to, the name to verify, and the files of our client certificate."""
-
-    host: str
-    port: int
-    server_name: str
-    ca_pem: str
-    client_cert_pem: str
-    client_key_pem: str = field(repr=False)
 
 
 class MilvusAdmin(Protocol):
@@ -176,32 +158,12 @@ class MilvusAdmin(Protocol):
     async def remove_role(self, door: DoorAddress, *, password: str, user: str, role: str) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Attestation:
-    """What a gateway's agent says is in force."""
-
-    pod: str
-    config: str
-    certificate: str
-    reloads: int
-    last_error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DoorFinding:
-    """What a probe of one door saw. `ok` per check; `evidence` in the words of the condition."""
-
-    address: str
-    certificate_sha256: str
-    certificate_not_after: datetime | None
-    checks: Mapping[str, bool]
-    evidence: Mapping[str, str]
-
-
 class DoorProbe(Protocol):
     async def attest(self, door: DoorAddress) -> Attestation: ...
 
-    async def probe(self, door: DoorAddress, *, expected_certificate_sha256: str, outsider_expected: bool) -> DoorFinding:
+    async def probe(
+        self, door: DoorAddress, *, expected_certificate_sha256: str, outsider_expected: bool
+    ) -> DoorFinding:
         """Knock as an outsider and as ourselves. Checks: certificate, tls11_refused, weak_cipher_refused, anonymous_refused,
         wrong_credentials_refused, and (when `outsider_expected`: our address is not on the list) outsider_refused."""
         ...

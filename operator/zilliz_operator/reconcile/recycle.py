@@ -19,13 +19,23 @@ from zilliz_operator.reconcile.vault import vault_name
 COMPUTE_KINDS = ("Deployment", "StatefulSet", "Service", "PodDisruptionBudget", "Certificate", "Issuer", "ConfigMap")
 """What runs or serves. Namespace, quota, policies, Secrets and the volume's claim stay for a restore."""
 
-OPEN_POLICIES = ("gateway-clients", "gateway-operator", "gateway-metrics", "gateway-egress", "milvus-ingress", "milvus-egress", "dns")
+OPEN_POLICIES = (
+    "gateway-clients",
+    "gateway-operator",
+    "gateway-metrics",
+    "gateway-egress",
+    "milvus-ingress",
+    "milvus-egress",
+    "dns",
+)
 """Every policy that lets something through; `default-deny` stays."""
 
 RECYCLED_LABEL = names.PREFIX + "recycled"
 
 
-async def recycle(world: World, cluster: ZillizCluster, raw: Manifest, plane: DataPlaneAccess | None, *, bucket: str) -> None:
+async def recycle(
+    world: World, cluster: ZillizCluster, raw: Manifest, plane: DataPlaneAccess | None, *, bucket: str
+) -> None:
     """Move a cluster to the recycle bin. Raises for what should be tried again. `plane` None: its DataPlane is gone, so is its compute."""
     cluster_id = names.cluster_id(cluster.metadata.uid)
     namespace = names.cluster_namespace(cluster_id)
@@ -65,7 +75,9 @@ async def _record(world: World, cluster: ZillizCluster, *, bucket: str) -> None:
         "metadata": {
             "name": name,
             "namespace": cluster.metadata.namespace,
-            "labels": names.labels(name=cluster.metadata.name, project=cluster.metadata.namespace, uid=cluster.metadata.uid),
+            "labels": names.labels(
+                name=cluster.metadata.name, project=cluster.metadata.namespace, uid=cluster.metadata.uid
+            ),
         },
         "spec": spec,
     }

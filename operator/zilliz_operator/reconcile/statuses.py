@@ -23,14 +23,16 @@ async def write(kube: Kube, raw: Manifest, *, conditions: Sequence[Condition], f
     patch = {key: value for key, value in wanted.items() if before.get(key) != value}
     if not patch:
         return False
-    await kube.merge_patch(raw["kind"], metadata["name"], metadata.get("namespace"), {"status": patch}, subresource="status")
+    await kube.merge_patch(
+        raw["kind"], metadata["name"], metadata.get("namespace"), {"status": patch}, subresource="status"
+    )
     await _tell(kube, raw, before=before, conditions=conditions)
     return True
 
 
 async def _tell(kube: Kube, raw: Manifest, *, before: Mapping[str, Any], conditions: Sequence[Condition]) -> None:
     ready = next((c for c in conditions if c.type == ConditionType.READY), None)
-    previous = next((c for c in before.get("conditions") or () if c.get("type") == ConditionType.READY), {})
+    previous: dict[str, Any] = next((c for c in before.get("conditions") or () if c.get("type") == ConditionType.READY), {})
     if ready is None or (previous.get("status"), previous.get("reason")) == (ready.status, str(ready.reason)):
         return
     kind = "Normal" if ready.status == "True" or not previous else "Warning"

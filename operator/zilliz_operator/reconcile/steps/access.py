@@ -10,6 +10,7 @@ from zilliz_operator.api.accesspolicy import SubjectKind
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.exceptions import Unavailable
 from zilliz_operator.desired import access as desired_access
+from zilliz_operator.policy import access as planned
 from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult
 from zilliz_operator.reconcile import vault
 from zilliz_operator.reconcile.accesspolicy import ends, secret_of
@@ -56,34 +57,39 @@ async def _through(p: Pass, address: DoorAddress) -> StepResult:
         p.vault = p.vault.secured()
         await vault.keep(p.world.hub, p.vault, p.ctx, namespace=p.world.operator_namespace)
         p.repeat_at_once = True
-    roles = await _roles(p, address, root)
+    unfinished = await _roles(p, address, root)
     users = await _users(p, address, root)
+    if unfinished:
+        message = "roles are being corrected: what must come follows what had to go"
+        return StepResult(TYPE, FALSE, Reason.PROGRESSING, message, again_in=planned.SPACING)
+    count = len(desired_access.roles(p.ctx.version))
     foreign = sorted(set(users.found) - set(users.wanted) - {ROOT})
     message = (
-        f"default root password refused; public has no grants; {len(roles)} roles and {len(users.wanted)} users as the policies want"
+        f"default root password refused; public has no grants; {count} roles and {len(users.wanted)} users as the policies want"
         + (f"; not made by us, left alone: {', '.join(foreign)}" if foreign else "")
     )
     return StepResult(TYPE, TRUE, Reason.APPLIED, message)
 
 
-async def _roles(p: Pass, address: DoorAddress, root: str) -> Mapping[str, frozenset[Grant]]:
-    """Our roles with exactly their grants, and none at all for `public`, whose defaults come back at every server start."""
+async def _roles(p: Pass, address: DoorAddress, root: str) -> bool:
+    """Our roles with exactly their grants, and none at all for `public`, whose defaults come back at every server start.
+
+    Returns whether another round must follow: opposite calls for one role are never made close together.
+    """
     milvus = p.world.milvus
-    wanted = desired_access.roles(p.ctx.version)
-    found = await milvus.roles(address, password=root)
-    for role, grants in {**wanted, "public": frozenset[Grant]()}.items():
-        have = found.get(role)
-        if have is None and role != "public":
-            await milvus.create_role(address, password=root, role=role)
-            p.written.append(f"role {role}")
-        extra, lacking = (have or frozenset()) - grants, grants - (have or frozenset())
-        if extra:
-            await milvus.revoke(address, password=root, role=role, grants=sorted(extra, key=repr))
-            p.written.append(f"revoke {len(extra)} from {role}")
-        if lacking:
-            await milvus.grant(address, password=root, role=role, grants=sorted(lacking, key=repr))
-            p.written.append(f"grant {len(lacking)} to {role}")
-    return wanted
+    wanted = {**desired_access.roles(p.ctx.version), "public": frozenset[Grant]()}
+    plans = planned.roles(wanted=wanted, found=await milvus.roles(address, password=root))
+    for plan in plans:
+        if plan.create:
+            await milvus.create_role(address, password=root, role=plan.role)
+            p.written.append(f"role {plan.role}")
+        if plan.revoke:
+            await milvus.revoke(address, password=root, role=plan.role, grants=plan.revoke)
+            p.written.append(f"revoke {len(plan.revoke)} from {plan.role}")
+        if plan.grant:
+            await milvus.grant(address, password=root, role=plan.role, grants=plan.grant)
+            p.written.append(f"grant {len(plan.grant)} to {plan.role}")
+    return any(plan.unfinished for plan in plans)
 
 
 class _Users:
@@ -105,12 +111,13 @@ async def _users(p: Pass, address: DoorAddress, root: str) -> _Users:
         elif not await milvus.login_works(address, user=user, password=password):
             await milvus.set_user_password(address, password=root, user=user, user_password=password)
             p.written.append(f"password of {user}")
-        for extra in found[user] - {role, "public"}:
+        change = planned.membership(user, wanted=frozenset({role}), found=found[user])
+        for extra in change.remove if change else ():
             await milvus.remove_role(address, password=root, user=user, role=extra)
             p.written.append(f"role {extra} from {user}")
-        if role not in found[user]:
-            await milvus.add_role(address, password=root, user=user, role=role)
-            p.written.append(f"role {role} to {user}")
+        for lacking in change.add if change else ():
+            await milvus.add_role(address, password=root, user=user, role=lacking)
+            p.written.append(f"role {lacking} to {user}")
     for user in _ended_users(p, found, wanted):
         await milvus.drop_user(address, password=root, user=user)
         p.written.append(f"-user {user}")

@@ -4,11 +4,12 @@ from datetime import datetime
 from typing import Any
 
 from zilliz_operator.api.conditions import ConditionType, Reason
+from zilliz_operator.api.dataplane import DataPlane
 from zilliz_operator.desired import certificate
 from zilliz_operator.policy.status import FALSE, TRUE, StepResult
 from zilliz_operator.reconcile import children
 from zilliz_operator.reconcile.pass_ import Pass
-from zilliz_operator.reconcile.ports import Manifest
+from zilliz_operator.reconcile.ports import Kube, Manifest
 from zilliz_operator.reconcile.steps.errors import LATER, SOON
 
 TYPE = ConditionType.CERTIFICATE_VALID
@@ -16,7 +17,7 @@ TYPE = ConditionType.CERTIFICATE_VALID
 
 async def issue(p: Pass) -> StepResult:
     """Ask cert-manager for them, and read what it says."""
-    wanted = certificate.certificates(p.ctx)
+    wanted = certificate.certificates(p.ctx, public_issuer=p.public_issuer)
     p.wanted += wanted
     p.written += await children.apply(p.kube, p.live, wanted, uid=p.ctx.uid)
     names = [m["metadata"]["name"] for m in wanted if m["kind"] == "Certificate"]
@@ -37,24 +38,40 @@ async def issue(p: Pass) -> StepResult:
 
 
 async def _not_issued(p: Pass, name: str, live: Manifest, ready: dict[str, Any]) -> StepResult:
-    issuer = certificate.door_issuer(p.ctx)
-    if name == "gateway-tls" and issuer["kind"] == "ClusterIssuer" and issuer.get("group", "cert-manager.io") == "cert-manager.io":
-        found = await p.kube.get("ClusterIssuer", issuer["name"])
+    issuer = _cluster_issuer(p.data_plane)
+    if name == "gateway-tls" and issuer:
+        found = await p.kube.get("ClusterIssuer", issuer)
         if found is None:
             message = (
-                f"ClusterIssuer {issuer['name']} does not exist on data plane {p.ctx.data_plane_name}: create it, "
+                f"ClusterIssuer {issuer} does not exist on data plane {p.ctx.data_plane_name}: create it, "
                 "or correct spec.certificates.issuerRef of the DataPlane"
             )
             return StepResult(TYPE, FALSE, Reason.ISSUER_MISSING, message, again_in=LATER)
         if _condition(found, "Ready").get("status") == "False":
-            message = f"ClusterIssuer {issuer['name']} is not ready: {_condition(found, 'Ready').get('message', '')}"
+            message = f"ClusterIssuer {issuer} is not ready: {_condition(found, 'Ready').get('message', '')}"
             return StepResult(TYPE, FALSE, Reason.ISSUER_NOT_READY, message, again_in=LATER)
     failed = _condition(live, "Issuing")
     if (live.get("status") or {}).get("failedIssuanceAttempts"):
-        message = f"certificate {name}: {failed.get('message') or ready.get('message', 'cert-manager could not issue it')}"
+        message = (
+            f"certificate {name}: {failed.get('message') or ready.get('message', 'cert-manager could not issue it')}"
+        )
         return StepResult(TYPE, FALSE, Reason.CERTIFICATE_FAILED, message, again_in=LATER)
     message = f"certificate {name} is not issued yet: {ready.get('message') or 'cert-manager has not looked at it'}"
     return StepResult(TYPE, FALSE, Reason.WAITING_FOR_CERTIFICATE, message, again_in=SOON)
+
+
+def _cluster_issuer(data_plane: DataPlane) -> str:
+    """The name of cert-manager's own ClusterIssuer that signs the doors, or "" where somebody else does."""
+    reference = data_plane.spec.certificates.issuer_ref
+    ours = reference is not None and reference.kind == "ClusterIssuer" and reference.group == "cert-manager.io"
+    return reference.name if reference is not None and ours else ""
+
+
+async def proves_public_names(kube: Kube, data_plane: DataPlane) -> bool:
+    """Whether the doors' issuer is an ACME one, which signs names in public DNS only."""
+    name = _cluster_issuer(data_plane)
+    issuer = await kube.get("ClusterIssuer", name) if name else None
+    return "acme" in ((issuer or {}).get("spec") or {})
 
 
 def _condition(obj: Manifest, type: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The connection Secret in the project: how an application reaches the cluster, in the Service Binding shape."""
 
+from zilliz_operator.api.zillizcluster import Exposure
 from zilliz_operator.desired import connection as desired_connection
 from zilliz_operator.policy import drift
 from zilliz_operator.reconcile import vault
@@ -17,7 +18,7 @@ def address(p: Pass) -> str:
 
 def host(p: Pass) -> str:
     """The name that clients use: the public one where the door is exposed, the Service's own inside the data plane."""
-    if p.ctx.spec.exposure == "Internal":
+    if p.ctx.spec.exposure is Exposure.INTERNAL and not p.public_issuer:
         return f"gateway.{p.ctx.namespace}.svc.{p.ctx.data_plane.network.cluster_domain}"
     return p.ctx.door_host
 
@@ -32,7 +33,9 @@ async def publish(p: Pass) -> None:
     )
     metadata = wanted["metadata"]
     existing = await p.world.hub.get("Secret", metadata["name"], metadata["namespace"])
-    if existing is not None and not (set(metadata["labels"].items()) & set((existing["metadata"].get("labels") or {}).items())):
+    if existing is not None and not (
+        set(metadata["labels"].items()) & set((existing["metadata"].get("labels") or {}).items())
+    ):
         return
     if existing is None or drift.needs_apply(wanted, existing):
         await p.world.hub.apply(drift.stamped(wanted))

@@ -29,7 +29,7 @@ def admission(p: Pass) -> Admission:
     """Who may knock now. Nobody before Milvus' default password was seen refused."""
     wanted = allowlist.union(p.allowlists, now=p.world.clock.now())
     p.allow_cidrs, p.allow_workloads, p.allow_anywhere = len(wanted.cidrs), len(wanted.workloads), wanted.anywhere
-    return wanted if p.vault.root_secured else allowlist.NOBODY
+    return wanted if p.vault.root_secured else Admission()
 
 
 def files(p: Pass) -> DoorFiles:
@@ -47,7 +47,7 @@ def files(p: Pass) -> DoorFiles:
             technical_users=tuple(
                 TechnicalUser(name=user, password=p.vault.password(user)) for user in desired_access.TECHNICAL_USERS
             ),
-            min_tls=p.ctx.spec.tls.min_version.value,
+            min_tls=p.ctx.spec.tls.min_version,
         )
     )
 
@@ -68,7 +68,9 @@ def keys(p: Pass) -> list[DoorKey]:
                 continue
             digest = hashlib.sha256(token.encode()).hexdigest()
             key_id = f"{policy.metadata.namespace}/{policy.metadata.name}/{subject.name}"
-            found[digest] = DoorKey(digest=digest, key_id=key_id, user=user, expires=int(end.timestamp()) if end else NEVER)
+            found[digest] = DoorKey(
+                digest=digest, key_id=key_id, user=user, expires=int(end.timestamp()) if end else NEVER
+            )
     return list(found.values())
 
 
@@ -145,11 +147,18 @@ async def attest(p: Pass) -> StepResult:
     return StepResult(TYPE, TRUE, Reason.APPLIED, f"{who}; {where}")
 
 
-def _pending(
-    found: Sequence[Door], answers: Sequence[Attestation | str], *, current: int, short: str
-) -> StepResult:
-    why = next((a.last_error if isinstance(a, Attestation) else a for a in answers if not isinstance(a, Attestation) or a.last_error), "")
-    message = f"configuration {short} in force on {current}/{max(REPLICAS, len(found))} gateways" + (f": {why}" if why else "")
+def _pending(found: Sequence[Door], answers: Sequence[Attestation | str], *, current: int, short: str) -> StepResult:
+    why = next(
+        (
+            a.last_error if isinstance(a, Attestation) else a
+            for a in answers
+            if not isinstance(a, Attestation) or a.last_error
+        ),
+        "",
+    )
+    message = f"configuration {short} in force on {current}/{max(REPLICAS, len(found))} gateways" + (
+        f": {why}" if why else ""
+    )
     return StepResult(TYPE, FALSE, Reason.CONFIGURATION_PENDING, message, again_in=1.0)
 
 

@@ -24,26 +24,37 @@ async def verify(p: Pass) -> StepResult:
         return StepResult(TYPE, UNKNOWN, Reason.SUSPENDED, "suspended: no pod runs, so nothing is served")
     found = await door.doors(p)
     if len(found) < door.REPLICAS:
-        return StepResult(TYPE, UNKNOWN, Reason.WAITING_FOR_PODS, f"{len(found)}/{door.REPLICAS} gateways are there", again_in=SOON)
+        return StepResult(
+            TYPE, UNKNOWN, Reason.WAITING_FOR_PODS, f"{len(found)}/{door.REPLICAS} gateways are there", again_in=SOON
+        )
     served = decoded(await p.kube.get("Secret", "gateway-tls", p.ctx.namespace))
     leaf = x509.load_pem_x509_certificate(served["tls.crt"].encode())
     expected = sha256(leaf.public_bytes(Encoding.DER)).hexdigest()
     outsider = _we_are_outside(p)
     findings = await asyncio.gather(
-        *(p.world.probe.probe(d.address, expected_certificate_sha256=expected, outsider_expected=outsider) for d in found)
+        *(
+            p.world.probe.probe(d.address, expected_certificate_sha256=expected, outsider_expected=outsider)
+            for d in found
+        )
     )
     p.certificate_sha256 = expected
     p.certificate_not_after = f"{leaf.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
-    wrong = next(((d, f, check) for d, f in zip(found, findings, strict=True) for check, ok in f.checks.items() if not ok), None)
+    wrong = next(
+        ((d, f, check) for d, f in zip(found, findings, strict=True) for check, ok in f.checks.items() if not ok), None
+    )
     if wrong is not None:
         where, finding, check = wrong
         reason = Reason.CERTIFICATE_MISMATCH if check == "certificate" else Reason.PROBE_FAILED
         message = f"gateway {where.pod}: {check} failed: {finding.evidence.get(check, 'not as promised')}"
         return StepResult(TYPE, FALSE, reason, message, again_in=SOON if check == "certificate" else LATER)
     if not p.vault.root_secured:
-        return StepResult(TYPE, FALSE, Reason.PROGRESSING, "Milvus' default password was not seen refused yet", again_in=SOON)
+        return StepResult(
+            TYPE, FALSE, Reason.PROGRESSING, "Milvus' default password was not seen refused yet", again_in=SOON
+        )
     answered = await p.world.milvus.query_works(found[0].address, password=p.vault.password(ROOT))
-    return StepResult(TYPE, TRUE, Reason.VERIFIED, f"{_evidence(findings[0])}; {answered}; checked on {len(found)} gateways")
+    return StepResult(
+        TYPE, TRUE, Reason.VERIFIED, f"{_evidence(findings[0])}; {answered}; checked on {len(found)} gateways"
+    )
 
 
 def _evidence(finding: DoorFinding) -> str:

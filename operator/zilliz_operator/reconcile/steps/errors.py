@@ -1,7 +1,15 @@
 """What a failed call means for the condition of the step it failed in."""
 
 from zilliz_operator.api.conditions import ConditionType, Reason
-from zilliz_operator.api.exceptions import Conflict, InvalidSpec, NameTaken, NotReady, Rejected, Unavailable, ZillizError
+from zilliz_operator.api.exceptions import (
+    Conflict,
+    InvalidSpec,
+    NameTaken,
+    NotReady,
+    Rejected,
+    Unavailable,
+    ZillizError,
+)
 from zilliz_operator.policy.status import FALSE, UNKNOWN, StepResult
 
 SOON = 3.0
@@ -38,7 +46,9 @@ def failed(type: ConditionType, error: ZillizError) -> StepResult:
         case InvalidSpec():
             return StepResult(type, FALSE, Reason.API_REJECTED, str(error), again_in=LATER)
         case Conflict():
-            return StepResult(type, UNKNOWN, Reason.PROGRESSING, f"changed under us, reading again: {error}", again_in=SOON)
+            return StepResult(
+                type, UNKNOWN, Reason.PROGRESSING, f"changed under us, reading again: {error}", again_in=SOON
+            )
         case NotReady():
             reason = Reason.FOREIGN_FINALIZER if "held by" in error.message else Reason.PROGRESSING
             return StepResult(type, FALSE, reason, error.message, again_in=SOON)

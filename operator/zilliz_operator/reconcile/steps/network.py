@@ -5,21 +5,15 @@ from zilliz_operator.desired import network
 from zilliz_operator.policy.status import TRUE, StepResult
 from zilliz_operator.reconcile import children
 from zilliz_operator.reconcile.pass_ import Pass
+from zilliz_operator.reconcile.steps import door
 
 TYPE = ConditionType.NETWORK_ISOLATED
 
 
 async def close(p: Pass) -> StepResult:
-    """Apply the policies; who may knock is in them only while the door is open."""
-    policies = network.policies(p.ctx, admitted(p))
+    """Apply the policies; who may knock is in them only once Milvus' default password was seen refused."""
+    policies = network.policies(p.ctx, door.admission(p))
     p.wanted += policies
     p.written += await children.apply(p.kube, p.live, policies, uid=p.ctx.uid)
     shown = ", ".join(policy["metadata"]["name"] for policy in policies)
     return StepResult(TYPE, TRUE, Reason.KEPT, f"{len(policies)} policies in place: {shown}")
-
-
-def admitted(p: Pass):  # type: ignore[no-untyped-def]
-    """Who may knock now: nobody before the default password of Milvus was seen refused."""
-    from zilliz_operator.reconcile.steps.door import admission
-
-    return admission(p)

@@ -37,10 +37,14 @@ def _of(pod: Manifest) -> StepResult | None:
             return StepResult(TYPE, FALSE, Reason.IMAGE_MISSING, message, again_in=LATER)
         if reason in _CRASH:
             ended = (container.get("lastState") or {}).get("terminated") or {}
-            message = f"pod {name} ends again and again (exit {ended.get('exitCode', '?')}): kubectl logs --previous {name}"
+            message = (
+                f"pod {name} ends again and again (exit {ended.get('exitCode', '?')}): kubectl logs --previous {name}"
+            )
             return StepResult(TYPE, FALSE, Reason.CRASH_LOOPING, message, again_in=LATER)
         if reason in _CONFIG:
-            return StepResult(TYPE, FALSE, Reason.WAITING_FOR_PODS, f"pod {name} waits: {said or reason}", again_in=LATER)
+            return StepResult(
+                TYPE, FALSE, Reason.WAITING_FOR_PODS, f"pod {name} waits: {said or reason}", again_in=LATER
+            )
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             return _unscheduled(name, condition)

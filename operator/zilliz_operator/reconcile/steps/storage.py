@@ -35,13 +35,17 @@ async def scope(p: Pass) -> StepResult:
             await vault.keep(p.world.hub, p.vault, p.ctx, namespace=p.world.operator_namespace)
             p.written.append("key pair")
     if pair is not None:
-        secret = credentials.store_credentials(p.ctx, access_key_id=pair.access_key_id, secret_access_key=pair.secret_access_key)
+        secret = credentials.store_credentials(
+            p.ctx, access_key_id=pair.access_key_id, secret_access_key=pair.secret_access_key
+        )
         p.wanted.append(secret)
         p.written += await children.apply(p.kube, p.live, [secret], uid=p.ctx.uid)
     elif wanted.kind == "AccessKeys":
         return StepResult(type, FALSE, Reason.PROGRESSING, "the identity has no key pair yet", again_in=1.0)
     holds = "one key pair" if pair is not None else "no long-lived key"
-    return StepResult(type, TRUE, Reason.KEPT, f"{wanted.name} may use bucket {wanted.bucket} only, {holds}; {said(aspects)}")
+    return StepResult(
+        type, TRUE, Reason.KEPT, f"{wanted.name} may use bucket {wanted.bucket} only, {holds}; {said(aspects)}"
+    )
 
 
 def said(aspects: Sequence[AspectResult]) -> str:

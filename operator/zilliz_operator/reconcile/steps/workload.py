@@ -3,8 +3,10 @@
 from hashlib import sha256
 from typing import Any
 
+from zilliz_operator.api import names
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.desired import credentials, gateway
+from zilliz_operator.desired.access import TECHNICAL_USERS
 from zilliz_operator.desired.workload import builtin
 from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult
 from zilliz_operator.reconcile import children
@@ -15,6 +17,7 @@ from zilliz_operator.reconcile.steps.errors import SOON
 from zilliz_operator.reconcile.vault import ROOT, decoded
 
 TYPE = ConditionType.WORKLOAD_READY
+RESTARTED_AT = names.PREFIX + "restarted-at"
 
 
 async def run(p: Pass) -> StepResult:
@@ -24,7 +27,9 @@ async def run(p: Pass) -> StepResult:
     front = gateway.objects(p.ctx, files=rendered, image=p.ctx.data_plane.images.gateway or p.world.gateway_image)
     secrets = [
         credentials.root_secret(p.ctx, password=p.vault.password(ROOT), db_admin=p.vault.password("db_admin")),
-        credentials.technical_users(p.ctx, {user: p.vault.password(user) for user in door.desired_access.TECHNICAL_USERS}),
+        credentials.technical_users(
+            p.ctx, {user: p.vault.password(user) for user in TECHNICAL_USERS}
+        ),
     ]
     missing = _missing(p)
     back = [] if missing else await _milvus(p)
@@ -33,7 +38,9 @@ async def run(p: Pass) -> StepResult:
         p.complete = False
     p.written += await children.apply(p.kube, p.live, [*secrets, *front, *back], uid=p.ctx.uid)
     if missing:
-        return StepResult(TYPE, UNKNOWN, Reason.NOT_CHECKED, f"Milvus is not started yet: waits for {missing}", again_in=SOON)
+        return StepResult(
+            TYPE, UNKNOWN, Reason.NOT_CHECKED, f"Milvus is not started yet: waits for {missing}", again_in=SOON
+        )
     return _state(p)
 
 
@@ -55,6 +62,8 @@ async def _milvus(p: Pass) -> list[Manifest]:
         store_ca_pem=p.plane.store_ca_pem,
         tls_fingerprint=sha256(served.get("tls.crt", "").encode()).hexdigest()[:16],
         store_key_digest=sha256(pair.access_key_id.encode()).hexdigest()[:16] if pair else "",
+        restarted_at=(p.raw["metadata"].get("annotations") or {}).get(RESTARTED_AT, ""),
+        live=p.live.get("StatefulSet", "milvus"),
     )
 
 
@@ -69,6 +78,8 @@ def _state(p: Pass) -> StepResult:
         return StepResult(TYPE, FALSE, Reason.WAITING_FOR_PODS, "Milvus is starting", again_in=SOON)
     if not pods.rolled_out(front, replicas=door.REPLICAS):
         ready = ((front or {}).get("status") or {}).get("readyReplicas", 0)
-        return StepResult(TYPE, FALSE, Reason.WAITING_FOR_PODS, f"{ready}/{door.REPLICAS} gateways are ready", again_in=SOON)
+        return StepResult(
+            TYPE, FALSE, Reason.WAITING_FOR_PODS, f"{ready}/{door.REPLICAS} gateways are ready", again_in=SOON
+        )
     message = f"Milvus {p.ctx.version} runs from {p.ctx.image}; {door.REPLICAS}/{door.REPLICAS} gateways ready"
     return StepResult(TYPE, TRUE, Reason.KEPT, message)
