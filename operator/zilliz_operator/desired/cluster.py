@@ -62,8 +62,8 @@ def secrets(ctx: ClusterContext, observed: ObservedInputs) -> list[Manifest]:
 
 def milvus(ctx: ClusterContext, observed: ObservedInputs) -> list[Manifest]:
     """Milvus by the data plane's engine."""
-    engine = builtin if ctx.built_in else milvus_operator
-    return engine.objects(
+    objects = builtin.objects if ctx.built_in else milvus_operator.objects
+    return objects(
         ctx,
         store_ca_pem=observed.store_ca_pem,
         tls_fingerprint=observed.tls_fingerprint,
