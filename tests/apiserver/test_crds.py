@@ -6,6 +6,7 @@ A control plane without the chart: here nothing but the definitions themselves m
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from zilliz_operator.api.names import API_VERSION
 
 EXAMPLES = Path(__file__).parents[2] / "manifests" / "examples"
 KIND_NAMES = [definition["spec"]["names"]["kind"] for definition in crds()]
-READY = {
+READY: dict[str, Any] = {
     "type": "Ready",
     "status": "False",
     "reason": "WaitingForPods",
@@ -40,10 +41,14 @@ def bare() -> Iterator[Api]:
         for definition in crds():
             api.apply(definition).must()
         for kind in KIND_NAMES:
-            until(lambda kind=kind: api.get(kind).ok, what=f"{kind} is served")
+            until(partial(served, api, kind), what=f"{kind} is served")
         yield api
     finally:
         plane.stop()
+
+
+def served(api: Api, kind: str) -> bool:
+    return api.get(kind).ok
 
 
 def submit(api: Api, case: Case) -> Answer:

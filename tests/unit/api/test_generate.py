@@ -126,7 +126,7 @@ def documents() -> Iterator[Any]:
             yield pytest.param(obj, id=f"{path.relative_to(ROOT / 'manifests' / 'examples')}#{number}")
 
 
-@pytest.mark.parametrize("obj", documents())
+@pytest.mark.parametrize("obj", list(documents()))
 def test_example_is_valid(obj: dict[str, Any]) -> None:
     if obj["apiVersion"] == API_VERSION:
         assert validate(obj) == ()
