@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         if options.runtime == "kind":
-            return kind.down() if options.down else kind.demo()
+            return int(kind.down() if options.down else kind.demo())
         return _devcluster("down") if options.down else Demo(Console()).run()
     except (DevclusterError, TimeoutError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -126,17 +126,15 @@ class Demo:
 
     def _next(self) -> None:
         self._title(f"Done in {time.monotonic() - self._began:.0f} s. Next")
+        tool = ".venv/bin/python -m tools.devcluster"
+        path = "jsonpath={.status.namespace} {.status.endpoint}"
+        namespace, endpoint = kubectl("get", "zc", CLUSTER, "-n", PROJECT, "-o", path).split()
+        stranger = f"{tool} client stranger --address 10.200.0.99"
         lines = (
-            ("look", "make status ; .venv/bin/python -m tools.devcluster kubectl -- get zilliz -A"),
-            ("why", f".venv/bin/python -m tools.devcluster kubectl -- describe zc {CLUSTER} -n {PROJECT}"),
-            (
-                "break it",
-                f".venv/bin/python -m tools.devcluster kubectl -- delete networkpolicy --all -n $(… get zc -n {PROJECT} -o jsonpath='{{.items[0].status.namespace}}')",
-            ),
-            (
-                "a stranger",
-                f".venv/bin/python -m tools.devcluster client stranger --address 10.200.0.99 -- curl -sk --max-time 3 https://{CLUSTER}:19530",
-            ),
+            ("look", f"{tool} kubectl -- get zilliz -A"),
+            ("why", f"{tool} kubectl -- describe zc {CLUSTER} -n {PROJECT}"),
+            ("break it", f"{tool} kubectl -- delete networkpolicy default-deny -n {namespace}   # back within seconds"),
+            ("a stranger", f"{stranger} -- curl -sk --max-time 3 https://{endpoint}   # refused"),
             ("end", "make down"),
         )
         for what, command in lines:

@@ -4,10 +4,14 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from zilliz_operator.api import names
 from zilliz_operator.api.accesspolicy import SubjectKind
 from zilliz_operator.api.conditions import ConditionType, Reason
-from zilliz_operator.api.exceptions import ZillizError
+from zilliz_operator.api.exceptions import NotReady, ZillizError
+from zilliz_operator.api.zillizcluster import ClientAuth
 from zilliz_operator.desired import access as desired_access
 from zilliz_operator.desired.context import COMPONENT_LABEL, GATEWAY
 from zilliz_operator.desired.door import NEVER, DoorConfig, DoorFiles, DoorKey, TechnicalUser, milvus_host, render
@@ -32,9 +36,10 @@ def admission(p: Pass) -> Admission:
     return wanted if p.vault.root_secured else Admission()
 
 
-def files(p: Pass) -> DoorFiles:
-    """The gateway's configuration as this pass wants it."""
+async def files(p: Pass) -> DoorFiles:
+    """The gateway's configuration as this pass wants it. Raises NotReady while mutual TLS is asked for and a part is missing."""
     admitted, plane = admission(p), p.ctx.data_plane
+    client_ca, operator_certificates = await _mutual_tls(p)
     return render(
         DoorConfig(
             cluster_id=p.ctx.cluster_id,
@@ -48,8 +53,26 @@ def files(p: Pass) -> DoorFiles:
                 TechnicalUser(name=user, password=p.vault.password(user)) for user in desired_access.TECHNICAL_USERS
             ),
             min_tls=p.ctx.spec.tls.min_version,
+            client_ca_pem=client_ca,
+            operator_certificates=operator_certificates,
         )
     )
+
+
+async def _mutual_tls(p: Pass) -> tuple[str | None, tuple[str, ...]]:
+    """The clients' authority where clients must show a certificate, and the operator's own certificate to tell it apart."""
+    tls = p.ctx.spec.tls
+    if tls.client_auth is not ClientAuth.REQUIRED or tls.client_ca_secret_ref is None:
+        return None, ()
+    where = f"Secret {p.ctx.project}/{tls.client_ca_secret_ref.name}"
+    authority = decoded(await p.world.hub.get("Secret", tls.client_ca_secret_ref.name, p.ctx.project)).get("ca.crt")
+    if not authority:
+        raise NotReady(f"spec.tls.clientCASecretRef: {where} has no key ca.crt; create it with the CA of your clients' certificates")
+    own = decoded(await p.kube.get("Secret", "operator-client", p.ctx.namespace)).get("tls.crt")
+    if not own:
+        raise NotReady("the operator's own client certificate is not issued yet")
+    leaf = x509.load_pem_x509_certificate(own.encode()).public_bytes(Encoding.DER)
+    return authority, (hashlib.sha256(leaf).hexdigest(),)
 
 
 def keys(p: Pass) -> list[DoorKey]:

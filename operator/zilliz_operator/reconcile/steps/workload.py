@@ -22,7 +22,7 @@ RESTARTED_AT = names.PREFIX + "restarted-at"
 
 async def run(p: Pass) -> StepResult:
     """Apply the gateway and, once it has something to stand on, Milvus; then say how far they are."""
-    rendered = door.files(p)
+    rendered = await door.files(p)
     p.config_hash = rendered.hash
     front = gateway.objects(p.ctx, files=rendered, image=p.ctx.data_plane.images.gateway or p.world.gateway_image)
     secrets = [
