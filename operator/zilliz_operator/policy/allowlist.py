@@ -13,6 +13,8 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from zilliz_operator.api.allowlist import Allowlist, Workload
 from zilliz_operator.api.cidrs import has_host_bits, is_anywhere, parse_cidr
 
+Block = IPv4Network | IPv6Network
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
@@ -32,20 +34,24 @@ NOBODY = Admission()
 def union(allowlists: Iterable[Allowlist], *, now: datetime) -> Admission:
     """Everything that `allowlists` (those that select the cluster) admit at `now`."""
     lists = list(allowlists)
-    asked = [text for each in lists for text in active(each, now=now)]
+    asked = [merged(active(each, now=now)) for each in lists]
     return Admission(
-        cidrs=merged(asked),
+        cidrs=merged([text for each in asked for text in each]),
         workloads=_distinct(workload for each in lists for workload in each.spec.workloads),
-        anywhere=any(is_anywhere(text) for text in asked),
+        anywhere=any(is_anywhere(text) for each in asked for text in each),
     )
 
 
 def active(allowlist: Allowlist, *, now: datetime) -> list[str]:
-    """The blocks of one Allowlist that admit at `now`."""
+    """The blocks of one Allowlist that admit at `now`. Without `allowAnywhere` none that is too wide, be it alone or
+    because the list's blocks add up to one."""
     spec = allowlist.spec
     current = [entry.cidr for entry in spec.entries if entry.expires_at is None or entry.expires_at > now]
     sound = [text for text in current if parse_cidr(text) is not None and not has_host_bits(text)]
-    return sound if spec.allow_anywhere else [text for text in sound if not _covers_the_internet(text, sound)]
+    if spec.allow_anywhere:
+        return sound
+    too_wide = [block for text in merged(sound) if is_anywhere(text) and (block := parse_cidr(text)) is not None]
+    return [text for text in sound if not any(_inside(parse_cidr(text), block) for block in too_wide)]
 
 
 def merged(texts: Sequence[str]) -> tuple[str, ...]:
@@ -56,16 +62,7 @@ def merged(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(str(block) for block in (*v4, *v6))
 
 
-def _covers_the_internet(text: str, together: Sequence[str]) -> bool:
-    """Whether a block is too wide without `allowAnywhere`: alone, or because its list's blocks add up to one."""
-    if is_anywhere(text):
-        return True
-    block = parse_cidr(text)
-    return any(is_anywhere(whole) and _inside(block, whole) for whole in merged(together))
-
-
-def _inside(block: IPv4Network | IPv6Network | None, whole: str) -> bool:
-    outer = parse_cidr(whole)
+def _inside(block: Block | None, outer: Block) -> bool:
     if isinstance(block, IPv4Network) and isinstance(outer, IPv4Network):
         return block.subnet_of(outer)
     return isinstance(block, IPv6Network) and isinstance(outer, IPv6Network) and block.subnet_of(outer)
