@@ -5,6 +5,7 @@ No kubelet: nothing runs in it, so the operator never writes; tested is what the
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -65,13 +66,8 @@ def wait_for_policies(api: Api) -> None:
         ("Namespace", project, ""),
         ("CustomResourceDefinition", "restores.byoc.zilliz.com", ""),
     ):
-        until(
-            lambda kind=kind, name=name, namespace=namespace: (
-                api.delete(kind, name, namespace=namespace, dry_run=True).status == 403
-            ),
-            what=f"deleting {kind} {name} is refused",
-            seconds=90,
-        )
+        refused = partial(_refused, api, kind, name, namespace=namespace)
+        until(refused, what=f"deleting {kind} {name} is refused", seconds=90)
     policy = samples.access_policy("probe", namespace=project, level="Organization")
     until(lambda: api.create(policy, dry_run=True).status == 403, what="Organization policies are confined", seconds=90)
     reserved = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "milvus-in01-000000000000"}}
@@ -79,3 +75,7 @@ def wait_for_policies(api: Api) -> None:
     api.merge("ZillizCluster", "probe", {"spec": {"deletionProtection": False}}, namespace=project).must()
     api.delete("ZillizCluster", "probe", namespace=project).must()
     api.delete("Namespace", project).must()
+
+
+def _refused(api: Api, kind: str, name: str, *, namespace: str) -> bool:
+    return api.delete(kind, name, namespace=namespace, dry_run=True).status == 403
