@@ -20,7 +20,7 @@ from tools.devcluster.layout import Layout, layout
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
-    arguments = parser().parse_args(argv)
+    arguments = parse(sys.argv[1:] if argv is None else argv)
     try:
         chosen = layout(name=arguments.name)
         return int(arguments.run(chosen, arguments))
@@ -30,6 +30,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; `up` goes on from here, `down` removes all", file=sys.stderr)
         return 130
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse what stands before `--`; what follows it is a command to be passed on untouched."""
+    words = list(argv)
+    split = words.index("--") if "--" in words else len(words)
+    arguments = parser().parse_args(words[:split])
+    if split < len(words) and not hasattr(arguments, "command"):
+        parser().error("`--` is for commands that run a command: kubectl, helm, run, client")
+    if hasattr(arguments, "command"):
+        arguments.command = [*arguments.command, *words[split + 1 :]]
+    return arguments
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _passes_on(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
+    sub.add_argument("command", nargs="*", metavar="-- COMMAND")
 
 
 def narrator() -> Callable[[str], None]:
@@ -170,8 +182,6 @@ def _on_node(chosen: Layout, command: list[str]) -> NoReturn:
 
 def _command(arguments: argparse.Namespace, *, may_be_empty: bool = False) -> list[str]:
     words = list(arguments.command)
-    if words[:1] == ["--"]:
-        words = words[1:]
     if not words and not may_be_empty:
         raise DevclusterError("no command is given: write it after `--`")
     return words

@@ -9,6 +9,7 @@ With `attach_to` it is also a host on a running cluster's bridge: a second data 
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -118,4 +119,5 @@ class ControlPlane:
         if self.address < FIRST_CLIENT:
             raise DevclusterError(f"control plane {self.name}: give it an address of its own, {FIRST_CLIENT} or later")
         neighbour = Layout(name=self.attach_to, root=self.state / self.attach_to)
-        netns.attach(neighbour, namespace=self.name, cable=f"cp-{self.name}"[:15], address=self.address)
+        cable = f"cp{hashlib.sha256(self.name.encode()).hexdigest()[:10]}"
+        netns.attach(neighbour, namespace=self.name, cable=cable, address=self.address)

@@ -26,6 +26,7 @@ KERNEL_SETTINGS = (
     "kernel/keys/root_maxbytes",
 )
 SYSCTL = Path("/proc/sys")
+PACKAGE_LOCK = Path("/run/zilliz-byoc-packages.lock")
 POLICY = Path("/usr/sbin/policy-rc.d")
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -122,7 +123,7 @@ def ensure_packages(progress: Progress) -> None:
 @contextlib.contextmanager
 def _services_kept_down() -> Iterator[None]:
     """Debian asks policy-rc.d before it starts a service: 101 means no. One of the machine's own is put back."""
-    with Path("/run/zilliz-byoc-packages.lock").open("w") as lock:
+    with PACKAGE_LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         previous = POLICY.read_bytes() if POLICY.exists() else None
         POLICY.write_text("#!/bin/sh\nexit 101\n")

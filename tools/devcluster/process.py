@@ -103,7 +103,7 @@ class Supervisor:
             log.flush()
             try:
                 child = subprocess.Popen(
-                    ["nsenter", f"--net={netns.path(self.namespace)}", "--", *component.argv],
+                    [*_enter(self.namespace), *component.argv],
                     env={**BASE_ENVIRONMENT, **component.env},
                     cwd=component.cwd or "/",
                     stdin=subprocess.DEVNULL,
@@ -124,12 +124,12 @@ class Supervisor:
     def wait_ready(self, component: Component) -> None:
         """Wait until the component says it is ready; its death ends the wait at once."""
         deadline = time.monotonic() + component.ready_seconds
-        while not healthy(component):
+        while (reason := complaint(component)) is not None:
             if self.running(component.name) is None:
                 raise DevclusterError(f"{component.name} ended while starting:\n{self.tail(component.name)}")
             if time.monotonic() > deadline:
                 raise DevclusterError(
-                    f"{component.name} is not ready after {component.ready_seconds:.0f} s:\n{self.tail(component.name)}"
+                    f"{component.name} is not ready after {component.ready_seconds:.0f} s ({reason}):\n{self.tail(component.name)}"
                 )
             time.sleep(POLL_SECONDS)
 
@@ -151,10 +151,20 @@ class Supervisor:
 
 def healthy(component: Component) -> bool:
     """The component's own check; any error means no."""
+    return complaint(component) is None
+
+
+def complaint(component: Component) -> str | None:
+    """Why the component is not ready; None if it is."""
     try:
-        return component.ready()
-    except Exception:  # a check may fail in as many ways as the thing it checks
-        return False
+        return None if component.ready() else "its check says no"
+    except Exception as error:  # a check may fail in as many ways as the thing it checks
+        return f"{type(error).__name__}: {error}"
+
+
+def _enter(namespace: str) -> tuple[str, ...]:
+    # nsenter becomes the command it is given, so the pid stays the same
+    return ("nsenter", f"--net={netns.path(namespace)}", "--")
 
 
 def boot_id() -> str:
