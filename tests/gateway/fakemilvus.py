@@ -1,6 +1,8 @@
-"""A stand-in for Milvus behind the door: gRPC and REST under mutual TLS, and the open port that must never be reached.
+"""A stand-in for Milvus behind the door: gRPC and REST under mutual TLS, and the open port that must never be
+reached.
 
-It checks users and passwords like the real one, and remembers every call with its headers, so that a test can say what reached it.
+It checks users and passwords like the real one, and remembers every call with its headers, so that a test can say
+what reached it.
 """
 
 import base64

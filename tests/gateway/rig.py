@@ -1,4 +1,6 @@
-"""A real gateway for tests: our agent as its first process, Debian's HAProxy, and mounts that change the way the kubelet does it."""
+"""A real gateway for tests: our agent as its first process, Debian's HAProxy, and mounts that change the way the
+kubelet does it.
+"""
 
 import base64
 import contextlib
@@ -23,6 +25,7 @@ from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc
 
 from tests.gateway.fakemilvus import FakeMilvus
 from tests.gateway.pki import Pair, Pki
+from zilliz_operator.agent.runtime import Runtime
 from zilliz_operator.desired.door import DoorConfig, DoorFiles, DoorKey, DoorLimits, DoorPorts, TechnicalUser, render
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +69,8 @@ def until(what: str, look: Callable[[], T | None], *, seconds: float = 20.0) -> 
 class Gateway:
     """One gateway process tree and its files."""
 
-    def __init__(self, pki: Pki, milvus: FakeMilvus, **changes: Any) -> None:
+    def __init__(self, pki: Pki, milvus: FakeMilvus, *, silent_seconds: float = 60.0, **changes: Any) -> None:
+        self.silent_seconds = silent_seconds
         self.pki = pki
         self.home = Path(tempfile.mkdtemp(prefix="gateway-test-"))
         self.mounts = self.home / "mounts"
@@ -140,17 +144,22 @@ class Gateway:
 
     # --- life
     def start(self, *, stdout: int | None = None, wait: bool = True) -> "Gateway":
+        """Mount, start, and wait until it serves."""
         files = self.mount()
-        environment = os.environ | {"PYTHONPATH": str(ROOT / "operator")}
-        command = [sys.executable, "-m", "zilliz_operator.agent", "gateway", "--mounts", str(self.mounts)]
-        command += ["--run", str(self.home / "run"), "--port", str(self.config.ports.agent)]
-        with self.stdout.open("wb") as out, self.stderr.open("wb") as err:
-            sink: IO[bytes] | int = out if stdout is None else stdout
-            self.process = subprocess.Popen(command, env=environment, stdout=sink, stderr=err)
+        self.start_process(stdout=stdout)
         if wait:
             self.wait_in_force(files)
             until("/readyz", lambda: self.ops("/readyz") == 200)
         return self
+
+    def start_process(self, *, stdout: int | None = None) -> None:
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "operator")}
+        command = [sys.executable, "-m", "zilliz_operator.agent", "gateway", "--mounts", str(self.mounts)]
+        command += ["--run", str(self.home / "run"), "--port", str(self.config.ports.agent)]
+        command += ["--silent-seconds", str(self.silent_seconds)]
+        with self.stdout.open("wb") as out, self.stderr.open("wb") as err:
+            sink: IO[bytes] | int = out if stdout is None else stdout
+            self.process = subprocess.Popen(command, env=environment, stdout=sink, stderr=err)
 
     def stop(self) -> None:
         """End every process of this gateway at once. Soft stops are for the tests that are about them."""
@@ -174,6 +183,15 @@ class Gateway:
         """The pid of the direct child whose command line has this word."""
         assert self.process is not None
         return next((pid for pid in _children(self.process.pid) if word in _command(pid)), None)
+
+    def children(self, pid: int) -> list[int]:
+        return _children(pid)
+
+    def command(self, text: str) -> str:
+        """Type a command on HAProxy's own command line, as an intruder in the pod could."""
+        processes = Runtime(self.home / "run/master.sock").processes()
+        assert processes.current
+        return Runtime(self.home / "run/master.sock").ask(f"@!{processes.current.pid} {text}")
 
     # --- asking
     @property

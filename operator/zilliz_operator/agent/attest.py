@@ -1,10 +1,13 @@
 """The agent's answers on loopback. HAProxy lets nobody but the operator reach them."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from zilliz_operator.agent.events import event
 
 Answer = Callable[[], Mapping[str, Any]]
 
@@ -38,6 +41,14 @@ def server(*, port: int, attest: Answer) -> ThreadingHTTPServer:
         def log_message(self, format: str, *args: Any) -> None:
             """HAProxy has written the audit line already."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.daemon_threads = True
-    return server
+    return _Server(("127.0.0.1", port), Handler)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that broke is HAProxy's business; anything else is told in one line."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            event("attest-failed", level="error", message=repr(error))

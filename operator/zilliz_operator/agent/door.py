@@ -1,8 +1,7 @@
-"""The supervised half of the gateway's agent: relays audit lines, keeps HAProxy's configuration, answers the
-operator.
+"""The supervised half of the gateway's agent: keeps HAProxy's configuration and answers the operator.
 
-It may die at any moment: the supervisor holds HAProxy and both pipes, so the door stays open, lines wait in the
-pipe, and the next one goes on from the files and from what HAProxy says of itself.
+It may die at any moment: the supervisor holds HAProxy and its pipes, so the door stays open, and the next agent goes on
+from the files and from what HAProxy says of itself.
 """
 
 import os
@@ -15,17 +14,15 @@ from typing import Any
 from zilliz_operator.agent import attest
 from zilliz_operator.agent.events import event
 from zilliz_operator.agent.keeper import Keeper
-from zilliz_operator.agent.relay import Relay, each_line
+from zilliz_operator.agent.relay import each_line, read_counts
 from zilliz_operator.agent.settings import Settings, pod_name
 
-AUDIT_FD = 3
-NOTICE_FD = 4
-STOPPING = "GATEWAY_STOPPING"
+NOTICE_FD = 3
 _LEVELS = {"ALERT": "error", "EMERG": "error", "WARNING": "warning"}
 
 
 def run(settings: Settings) -> int:
-    """Work until told to stop, then until HAProxy's last line is through."""
+    """Work until told to stop, then until HAProxy has said its last word."""
     os.umask(0o077)
     stopping = threading.Event()
 
@@ -34,24 +31,24 @@ def run(settings: Settings) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    if os.environ.get(STOPPING):
-        stopping.set()
     keeper = Keeper(settings)
-    relay = Relay(AUDIT_FD, 1)
-    _thread("audit-in", relay.fill)
-    _thread("audit-out", relay.drain)
-    _thread("notices", lambda: each_line(NOTICE_FD, lambda line: _notice(line, keeper)))
-    _thread(
-        "attest", lambda: attest.server(port=settings.port, attest=lambda: _attestation(keeper, relay)).serve_forever()
-    )
+    _thread("attest", attest.server(port=settings.port, attest=lambda: _attestation(keeper, settings)).serve_forever)
+    last_word = threading.Event()
+
+    def listen() -> None:
+        each_line(NOTICE_FD, lambda line: _notice(line, keeper))
+        last_word.set()
+
+    _thread("notices", listen)
     event("agent-started", pid=os.getpid())
     keeper.run(stopping)
-    relay.done.wait()
+    last_word.wait()
     return 0
 
 
-def _attestation(keeper: Keeper, relay: Relay) -> Mapping[str, Any]:
+def _attestation(keeper: Keeper, settings: Settings) -> Mapping[str, Any]:
     seen = keeper.in_force()
+    counts = read_counts(settings.counts)
     return {
         "pod": pod_name(),
         "config": seen.config,
@@ -60,8 +57,8 @@ def _attestation(keeper: Keeper, relay: Relay) -> Mapping[str, Any]:
         "reloads": seen.reloads,
         "draining": seen.draining,
         "lastError": seen.last_error,
-        "auditLines": relay.counts.lines,
-        "auditDropped": relay.counts.dropped + seen.dropped,
+        "auditLines": counts.lines,
+        "auditDropped": counts.dropped + seen.dropped,
     }
 
 

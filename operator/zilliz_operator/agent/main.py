@@ -16,7 +16,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given[:1] == ["agent"]:
         del given[0]
     options = _parser().parse_args(given)
-    settings = Settings(mounts=options.mounts, run=options.run, port=options.port, haproxy=options.haproxy)
+    settings = Settings(
+        mounts=options.mounts,
+        run=options.run,
+        port=options.port,
+        haproxy=options.haproxy,
+        silent_seconds=options.silent_seconds,
+    )
     return door.run(settings) if options.part == "door" else Supervisor(settings).run()
 
 
@@ -28,4 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--run", type=Path, default=usual.run, help="a private directory in memory")
     parser.add_argument("--port", type=int, default=usual.port, help="loopback port of the attestation")
     parser.add_argument("--haproxy", default=usual.haproxy, help="the HAProxy program")
+    parser.add_argument(
+        "--silent-seconds", type=float, default=usual.silent_seconds, help="replace an agent that is silent for so long"
+    )
     return parser

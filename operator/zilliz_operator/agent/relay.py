@@ -1,15 +1,17 @@
-"""Passing HAProxy's lines on without ever making it wait.
+"""Passing HAProxy's audit lines on without ever making it wait.
 
-HAProxy writes audit lines into a pipe and drops them when it is full. So one thread only empties the pipe into a
-bounded queue, and another writes to stdout at whatever pace stdout allows. When the queue is full whole lines are
-dropped and counted.
+HAProxy writes into a pipe and drops lines when it is full. So one thread only empties the pipe into a bounded queue,
+and another writes to stdout at whatever pace stdout allows; when the queue is full whole lines are dropped and
+counted. It runs in process 1: the agent may die without losing a line.
 """
 
 import collections
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 _BLOCK = 65536
 
@@ -23,11 +25,14 @@ class Counts:
 
 
 class Relay:
-    """Copies whole lines from one descriptor to another. `done` is set at the end of the source once all is written."""
+    """Copies whole audit lines from one descriptor to another. `done`: the source has ended and all is written."""
 
-    def __init__(self, source: int, sink: int, *, limit_bytes: int = 8 * 1024 * 1024) -> None:
+    def __init__(
+        self, source: int, sink: int, *, other: Callable[[str], None], limit_bytes: int = 8 * 1024 * 1024
+    ) -> None:
         self._source = source
         self._sink = sink
+        self._other = other
         self._limit = limit_bytes
         self._queue: collections.deque[bytes] = collections.deque()
         self._queued = 0
@@ -42,9 +47,9 @@ class Relay:
         while block := os.read(self._source, _BLOCK):
             whole, newline, rest = (rest + block).rpartition(b"\n")
             if newline:
-                self._put(whole + b"\n")
+                self._sort(whole + newline)
         if rest:
-            self._put(rest + b"\n")
+            self._sort(rest + b"\n")
         with self._turn:
             self._ended = True
             self._turn.notify()
@@ -62,6 +67,16 @@ class Relay:
             else:
                 self.counts.lines += lines
         self.done.set()
+
+    def _sort(self, chunk: bytes) -> None:
+        """HAProxy writes a few words of its own into the same log; only JSON is an audit line."""
+        lines = chunk.splitlines(keepends=True)
+        mine = [line for line in lines if line.startswith(b"{")]
+        for line in lines if len(mine) < len(lines) else ():
+            if not line.startswith(b"{"):
+                self._other(line.decode(errors="replace").rstrip())
+        if mine:
+            self._put(b"".join(mine))
 
     def _put(self, chunk: bytes) -> None:
         with self._turn:
@@ -88,3 +103,18 @@ def each_line(source: int, handle: Callable[[str], None]) -> None:
     with os.fdopen(source, "rb", closefd=False) as lines:
         for line in lines:
             handle(line.decode(errors="replace").rstrip("\n"))
+
+
+def write_counts(path: Path, counts: Counts) -> None:
+    """For the agent, which tells the operator."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(f"{counts.lines} {counts.dropped}")
+    fresh.replace(path)
+
+
+def read_counts(path: Path) -> Counts:
+    """What `write_counts` wrote last; zeros before that."""
+    with suppress(OSError, ValueError):
+        lines, dropped = path.read_text().split()
+        return Counts(int(lines), int(dropped))
+    return Counts()

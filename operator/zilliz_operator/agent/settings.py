@@ -28,7 +28,7 @@ class Settings:
     """Between TERM and HAProxy's soft stop: the time in which the Service forgets this pod."""
     stop_seconds: float = 66.0
     """Then HAProxy has this long; its own hard-stop-after is shorter."""
-    silent_seconds: float = 60.0
+    silent_seconds: float = 90.0
     """An agent that gives no sign of life for so long is replaced."""
 
     @property
@@ -40,6 +40,11 @@ class Settings:
     def socket(self) -> Path:
         """HAProxy's own command line; only our user may open it."""
         return self.run / "master.sock"
+
+    @property
+    def counts(self) -> Path:
+        """How many audit lines passed and how many could not."""
+        return self.run / "audit"
 
     @property
     def heartbeat(self) -> Path:

@@ -1,5 +1,5 @@
-"""Process 1 of a gateway pod: it starts HAProxy and the agent, reaps, restarts, and stops them softly. Nothing
-else.
+"""Process 1 of a gateway pod: starts, reaps, restarts and softly stops HAProxy and the agent, and passes audit
+lines on.
 
 HAProxy is this process' child and writes into pipes that this process holds open, so the agent can die and come back
 without HAProxy noticing. TERM becomes HAProxy's soft stop (USR1): TERM to HAProxy itself would cut every connection.
@@ -9,11 +9,13 @@ import contextlib
 import fcntl
 import os
 import signal
+import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from zilliz_operator.agent.door import AUDIT_FD, NOTICE_FD, STOPPING
+from zilliz_operator.agent.door import NOTICE_FD
 from zilliz_operator.agent.events import event
+from zilliz_operator.agent.relay import Counts, Relay, write_counts
 from zilliz_operator.agent.settings import Settings, haproxy_environment
 
 _WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
@@ -77,10 +79,10 @@ class Supervisor:
         with contextlib.suppress(OSError):
             fcntl.fcntl(audit_in, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._pipe_ends = [audit_in, notice_in]
+        self._relay = Relay(audit, 1, other=lambda text: event("haproxy", message=text))
+        self._told = Counts()
         nothing = _high(os.open(os.devnull, os.O_RDONLY))
-        self._agent = Child(
-            "agent", settings.agent_command(), dict(os.environ), {0: nothing, AUDIT_FD: audit, NOTICE_FD: notice}
-        )
+        self._agent = Child("agent", settings.agent_command(), dict(os.environ), {0: nothing, NOTICE_FD: notice})
         self._haproxy = Child(
             "haproxy",
             settings.haproxy_command(),
@@ -93,9 +95,12 @@ class Supervisor:
     def run(self) -> int:
         """The loop of process 1. Returns the exit code."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+        for work in (self._relay.fill, self._relay.drain):
+            threading.Thread(target=work, daemon=True).start()
         while True:
             now = time.monotonic()
             self._reap(now)
+            self._tell_counts()
             if self._stopping:
                 if self._stopped(now):
                     return 0
@@ -104,6 +109,13 @@ class Supervisor:
             got = signal.sigtimedwait(_WATCHED, _TICK)
             if got and got.si_signo in (signal.SIGTERM, signal.SIGINT) and not self._stopping:
                 self._begin_stop()
+
+    def _tell_counts(self) -> None:
+        seen = replace(self._relay.counts)
+        if seen != self._told:
+            self._told = seen
+            with contextlib.suppress(OSError):
+                write_counts(self._settings.counts, seen)
 
     def _reap(self, now: float) -> None:
         while True:
@@ -132,7 +144,7 @@ class Supervisor:
         if now - self._agent.started < self._settings.silent_seconds:
             return False
         try:
-            age = time.time() - self._settings.heartbeat.stat().st_mtime
+            age = time.time() - self._settings.heartbeat.stat().st_mtime  # Not monotonic: a file's time never is.
         except OSError:
             return True
         return age > self._settings.silent_seconds
@@ -143,11 +155,10 @@ class Supervisor:
         self._stopping = True
         self._soft_at = now + (self._settings.leave_seconds if self._haproxy.pid else 0)
         self._hard_at = self._soft_at + self._settings.stop_seconds
-        self._agent.environment[STOPPING] = "1"
         self._agent.send(signal.SIGTERM)
 
     def _stopped(self, now: float) -> bool:
-        """One step of the stop; whether it is over. Order: HAProxy, then the pipes' last lines, then the agent."""
+        """One step of the stop; whether it is over. HAProxy first, then what it left in its pipes."""
         if self._haproxy.pid:
             if now >= self._hard_at:
                 self._haproxy.send(signal.SIGKILL)
@@ -155,8 +166,6 @@ class Supervisor:
                 # Repeated, because a reload under way could have swallowed the first.
                 self._haproxy.send(signal.SIGUSR1)
                 self._soft_at = now + _REPEAT
-            if not self._agent.pid and now >= self._agent.not_before:
-                self._agent.start(now)  # Someone must empty the pipe while HAProxy finishes.
             return False
         for end in self._pipe_ends:
             os.close(end)
@@ -164,7 +173,8 @@ class Supervisor:
         self._drained_by = min(self._drained_by, now + _DRAIN_SECONDS)
         if now >= self._drained_by:
             self._agent.send(signal.SIGKILL)
-        return not self._agent.pid
+            return not self._agent.pid
+        return self._relay.done.is_set() and not self._agent.pid
 
 
 def _pipe() -> tuple[int, int]:

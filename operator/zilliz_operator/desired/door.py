@@ -48,7 +48,6 @@ class DoorPorts:
 class DoorLimits:
     """What one gateway bears, and how patient it is with guessers. Counted in each replica."""
 
-    threads: int = 2
     connections: int = 4000
     failures_per_minute: int = 20
     new_connections_per_10s: int = 400
@@ -100,7 +99,7 @@ class DoorConfig:
     """With it every client must show a certificate signed by it (mutual TLS)."""
     operator_common_name: str = OPERATOR_COMMON_NAME
     operator_certificates: tuple[str, ...] = ()
-    """SHA-256 of the operator's certificates (DER). Needed with `client_ca_pem`, whose authority could sign our name."""
+    """SHA-256 of the operator's certificates (DER). Needed with `client_ca_pem`, which could sign our name."""
     nameservers: tuple[str, ...] = ()
     """`address:port`; empty: those of the pod's resolv.conf."""
     ports: DoorPorts = DoorPorts()

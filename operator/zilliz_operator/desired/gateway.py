@@ -1,7 +1,7 @@
 """The Kubernetes objects of a cluster's door: two gateways that hold nothing but TLS, lists and maps.
 
-The pod template depends on the spec and the image alone. What the gateway *does* reaches it as mounted files that the agent
-swaps in, so a new allowlist, key or certificate restarts no pod and cuts no connection.
+The pod template depends on the spec and the image alone. What the gateway *does* reaches it as mounted files that the
+agent swaps in, so a new allowlist, key or certificate restarts no pod and cuts no connection.
 """
 
 from collections.abc import Mapping
@@ -201,7 +201,7 @@ def _container(image: str) -> dict[str, Any]:
         },
         "resources": {
             "requests": {"cpu": "100m", "memory": "192Mi"},
-            "limits": {"cpu": "2", "memory": "512Mi"},
+            "limits": {"cpu": "1500m", "memory": "512Mi"},
         },
         # All three ask HAProxy and never the agent, whose death must not take the door with it.
         "startupProbe": _probe("/livez", period=1, failures=60),
