@@ -11,7 +11,7 @@ import tempfile
 import tomllib
 import zipfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from tools.devcluster.images.errors import BuildFailed
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 HERE = "tools/devcluster/images"
+GATEWAY_CODE = ("__init__.py", "agent", "api/__init__.py", "api/confighash.py", "api/names.py")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ def images(*, coredns: Path | None) -> tuple[Image, ...]:
             key="gateway",
             name=f"docker.io/zillizbyoc/gateway:{version()}",
             containerfile="images/gateway/Containerfile",
-            sources=("images/gateway", "operator/zilliz_operator"),
+            sources=("images/gateway", *(f"operator/zilliz_operator/{part}" for part in GATEWAY_CODE)),
             estimate=40,
             **own,  # type: ignore[arg-type]
         ),
@@ -101,7 +102,7 @@ def fetch_milvus(context: Path) -> None:
             archive.extractall(scratch, members=packed)
         binaries = context / "bin"
         binaries.mkdir()
-        with ProcessPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(2) as pool:  # the decoder works outside of Python's lock
             list(pool.map(_unpack, [Path(scratch, name) for name in packed], [binaries] * len(packed)))
 
 
