@@ -24,7 +24,7 @@ async def run(p: Pass) -> StepResult:
     """Apply the gateway and, once it has something to stand on, Milvus; then say how far they are."""
     rendered = await door.files(p)
     p.config_hash = rendered.hash
-    front = gateway.objects(p.ctx, files=rendered, image=p.ctx.data_plane.images.gateway or p.world.gateway_image)
+    front = gateway.objects(p.ctx, files=rendered, image=_gateway_image(p))
     secrets = [
         credentials.root_secret(p.ctx, password=p.vault.password(ROOT), db_admin=p.vault.password("db_admin")),
         credentials.technical_users(
@@ -42,6 +42,13 @@ async def run(p: Pass) -> StepResult:
             TYPE, UNKNOWN, Reason.NOT_CHECKED, f"Milvus is not started yet: waits for {missing}", again_in=SOON
         )
     return _state(p)
+
+
+def _gateway_image(p: Pass) -> str:
+    """The DataPlane's choice, else the one that the gateways were born with: an upgrade of the operator restarts no gateway."""
+    live = p.live.get("Deployment", "gateway")
+    born = live["spec"]["template"]["spec"]["containers"][0]["image"] if live else ""
+    return p.ctx.data_plane.images.gateway or born or p.world.gateway_image
 
 
 def _missing(p: Pass) -> str:
