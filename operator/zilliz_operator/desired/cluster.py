@@ -6,11 +6,10 @@ whoever wants to see the whole before it exists.
 
 from dataclasses import dataclass, field
 
-from . import certificate, credentials, gateway, identity, namespace, network, quota
+from . import certificate, credentials, gateway, identity, namespace, network, quota, workload
 from .context import ClusterContext
 from .door import DoorFiles
 from .manifest import Manifest
-from .workload import builtin, milvus_operator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +61,7 @@ def secrets(ctx: ClusterContext, observed: ObservedInputs) -> list[Manifest]:
 
 def milvus(ctx: ClusterContext, observed: ObservedInputs) -> list[Manifest]:
     """Milvus by the data plane's engine."""
-    objects = builtin.objects if ctx.built_in else milvus_operator.objects
-    return objects(
+    return workload.objects(
         ctx,
         store_ca_pem=observed.store_ca_pem,
         tls_fingerprint=observed.tls_fingerprint,

@@ -1,5 +1,6 @@
 """Every shipped example of a cluster, and all that becomes of it: a change of any line shows here before it restarts anything."""
 
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,25 @@ _Block.add_representer(str, _text)
 _Block.ignore_aliases = lambda self, data: True  # type: ignore[method-assign]
 
 
+def written(objects: list[dict[str, Any]]) -> str:
+    text: str = yaml.dump_all(objects, Dumper=_Block, sort_keys=True, width=120)
+    return text
+
+
 @pytest.mark.parametrize("name", EXAMPLE_SETS)
 def test_example_becomes_exactly_what_is_written_down(name: str, update_golden: bool) -> None:
-    ctx, facts = example(name)
-    found = children(ctx, facts)
+    found = written(children(*example(name)))
     path = GOLDEN / name / "expected.yaml"
     if update_golden:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.dump_all(found, Dumper=_Block, sort_keys=True, width=120))
-    expected: list[dict[str, Any]] = list(yaml.safe_load_all(path.read_text()))
-    assert found == expected
+        path.write_text(found)
+    diff = list(
+        unified_diff(path.read_text().splitlines(), found.splitlines(), "written down", "built now", lineterm="")
+    )
+    if diff:
+        pytest.fail(
+            "\n".join([*diff, "", "if this is meant: pytest tests/unit/desired --update-golden"]), pytrace=False
+        )
 
 
 def test_every_example_of_a_cluster_is_covered() -> None:

@@ -1,0 +1,92 @@
+"""Roles as each server spells them: complete where it can be, refused where it cannot, never wider than asked."""
+
+from typing import Any
+
+import pytest
+
+from zilliz_operator.api.accesspolicy import PolicyGrant, Role
+from zilliz_operator.api.exceptions import InvalidSpec
+from zilliz_operator.api.outside import Grant
+from zilliz_operator.api.privileges import LEVEL
+from zilliz_operator.desired import access
+
+OLD, NEW = "2.3.5", "2.6.22"
+
+
+def grants(version: str, *given: dict[str, Any]) -> frozenset[Grant]:
+    return access.grants([PolicyGrant.model_validate(each) for each in given], version=version)
+
+
+def test_each_data_role_has_a_technical_user_and_a_milvus_role() -> None:
+    assert access.technical_user(Role.DATA_VIEWER) == "zt_viewer"
+    assert access.technical_user(Role.PROJECT_ADMIN) == access.technical_user(Role.DATA_ADMIN) == "zt_admin"
+    assert access.role_name(Role.ORGANIZATION_OWNER) == access.ADMIN_ROLE
+    assert access.role_name(None) is None and access.technical_user(None) is None
+    assert set(access.TECHNICAL_USERS.values()) == set(access.roles(OLD)) == set(access.roles(NEW))
+
+
+@pytest.mark.parametrize("version", [OLD, NEW])
+def test_roles_rise_from_viewer_to_admin(version: str) -> None:
+    singles = {name: set(found) for name, found in access.roles(version).items()}
+    if version == OLD:
+        assert singles["zr_viewer"] < singles["zr_operator"] < singles["zr_admin"]
+    assert not {g.privilege for g in singles["zr_viewer"]} & {"Insert", "CollectionReadWrite", "DropCollection"}
+    assert not {g.privilege for found in singles.values() for g in found} & {
+        *("CreateOwnership", "DropOwnership", "ManageOwnership", "UpdateUser", "SelectUser", "SelectOwnership"),
+        *("ClusterAdmin", "ClusterReadWrite", "BackupRBAC", "RestoreRBAC", "All", "*"),
+    }
+
+
+def test_old_servers_get_single_typed_privileges() -> None:
+    viewer = access.roles(OLD)["zr_viewer"]
+    assert Grant("Search", "Collection", "*", "*") in viewer
+    assert Grant("DescribeCollection", "Global", "*", "*") in viewer
+    assert {grant.object_type for grant in viewer} == {"Collection", "Global"}
+    assert not any(grant.privilege.startswith(("Collection", "Database", "Cluster")) for grant in viewer)
+
+
+def test_new_servers_get_groups() -> None:
+    viewer = access.roles(NEW)["zr_viewer"]
+    assert Grant("CollectionReadOnly", "", "*", "*") in viewer
+    assert {grant.object_type for grant in viewer} == {""}
+
+
+def test_a_grant_stays_on_its_database_and_collection() -> None:
+    given = {"database": "sales", "collection": "docs", "privileges": ["CollectionReadOnly"]}
+    assert grants(NEW, given) == {Grant("CollectionReadOnly", "", "docs", "sales")}
+    for grant in grants(OLD, given):
+        assert grant.database == "sales"
+        assert grant.object_name == "docs" or grant.privilege in {"DescribeCollection", "DescribeAlias", "ListAliases"}
+
+
+def test_what_an_old_server_could_only_grant_wider_is_refused() -> None:
+    with pytest.raises(InvalidSpec, match=r"spec\.grants\[1\]\.privileges: on Milvus 2\.3\.5 CreateAlias"):
+        grants(OLD, {"privileges": ["Search"]}, {"collection": "docs", "privileges": ["CollectionAdmin"]})
+    whole = grants(OLD, {"database": "sales", "privileges": ["CollectionAdmin"]})
+    assert Grant("CreateAlias", "Global", "*", "sales") in whole
+
+
+@pytest.mark.parametrize("privilege", ["AddCollectionField", "DescribeDatabase", "BackupRBAC", "ListPrivilegeGroups"])
+def test_what_an_old_server_does_not_have_is_refused_by_name(privilege: str) -> None:
+    with pytest.raises(InvalidSpec, match=f"has no privilege {privilege}"):
+        grants(OLD, {"database": "*", "privileges": [privilege]})
+    assert grants(NEW, {"database": "*", "privileges": [privilege]})
+
+
+def test_cluster_privileges_hold_everywhere_and_users_are_an_object_of_their_own() -> None:
+    given = {"database": "*", "collection": "*", "privileges": ["ClusterReadOnly"]}
+    assert grants(NEW, given) == {Grant("ClusterReadOnly", "", "*", "*")}
+    found = grants(OLD, given)
+    assert Grant("SelectUser", "User", "*", "*") in found
+    assert Grant("ListDatabases", "Global", "*", "*") in found
+
+
+@pytest.mark.parametrize("privilege", sorted(LEVEL))
+def test_every_privilege_that_a_policy_may_name_is_granted_or_refused_in_words(privilege: str) -> None:
+    assert grants(NEW, {"database": "*", "privileges": [privilege]})
+    try:
+        found = grants(OLD, {"database": "*", "privileges": [privilege]})
+    except InvalidSpec as refused:
+        assert privilege in refused.message
+    else:
+        assert all(grant.object_type in {"Global", "Collection", "User"} for grant in found)

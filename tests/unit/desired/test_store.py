@@ -1,0 +1,128 @@
+"""The bucket and the identity: this bucket, these actions, this service account, and not a word more."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.unit.desired.samples import UID, context, data_plane, documents
+from zilliz_operator.api.dataplane import IdentityMode
+from zilliz_operator.desired import bucket, identity, store
+
+KEY = "arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+AWS = documents("dataplane-aws.yaml")[0]
+LOCAL = context()
+CLOUD = context({}, AWS)
+
+
+def test_the_bucket_is_hardened_whatever_the_store() -> None:
+    for ctx in (LOCAL, CLOUD):
+        found = bucket.data_bucket(ctx)
+        assert found.name.endswith(f"{ctx.cluster_id}-data")
+        assert found.encryption.configuration()["Rules"][0]["ApplyServerSideEncryptionByDefault"] == {
+            "SSEAlgorithm": "AES256"
+        }
+        assert found.versioning.configuration() == {"Status": "Enabled"}
+        assert found.ownership.configuration() == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+        assert set(found.public_access_block.configuration().values()) == {True}
+        assert found.tag_map()["byoc.zilliz.com/cluster-uid"] == found.uid == UID
+
+
+def test_a_key_of_the_customers_is_used_by_the_bucket_and_by_the_identity() -> None:
+    ctx = context({"storage": {"kmsKeyArn": KEY, "noncurrentVersionDays": 7}}, AWS)
+    found = bucket.data_bucket(ctx)
+    rule = found.encryption.configuration()["Rules"][0]
+    assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
+    assert rule["BucketKeyEnabled"] is True
+    assert found.lifecycle.noncurrent_days == 7
+    key_statement = identity.milvus_identity(ctx).policy_document()["Statement"][-1]
+    assert key_statement["Resource"] == [KEY]
+    assert set(key_statement["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
+
+
+def test_the_bucket_policy_refuses_plain_http_everywhere_and_more_on_aws() -> None:
+    local, cloud = (bucket.data_bucket(ctx).policy.document()["Statement"] for ctx in (LOCAL, CLOUD))
+    assert [each["Sid"] for each in local] == ["DenyPlainHttp"]
+    assert local[0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    by_sid = {each["Sid"]: each for each in cloud}
+    assert by_sid["DenyTlsBelow12"]["Condition"] == {"NumericLessThan": {"s3:TlsVersion": "1.2"}}
+    assert by_sid["DenyForeignAccounts"]["Condition"]["StringNotEquals"] == {"aws:PrincipalAccount": "111122223333"}
+    reader = by_sid["DenyObjectsToOtherIdentities"]["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+    assert reader == store.role_arn(CLOUD, "milvus")
+    assert {each["Effect"] for each in (*local, *cloud)} == {"Deny"}
+    for statement in (*local, *cloud):
+        assert all(":::" in arn and "-data" in arn for arn in statement["Resource"])
+
+
+def test_equal_wishes_are_equal_and_spell_alike() -> None:
+    assert bucket.data_bucket(CLOUD) == bucket.data_bucket(context({}, AWS))
+    policy = bucket.data_bucket(CLOUD).policy
+    assert json.loads(policy.json()) == policy.document()
+
+
+def _resources(document: dict[str, Any]) -> set[str]:
+    return {arn for statement in document["Statement"] for arn in statement["Resource"]}
+
+
+@pytest.mark.parametrize("ctx", [LOCAL, CLOUD])
+def test_the_identity_may_use_its_own_bucket_and_nothing_else(ctx: Any) -> None:
+    found = identity.milvus_identity(ctx)
+    name = store.bucket_name(ctx, "data")
+    assert _resources(found.policy_document()) == {f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"}
+    actions = {action for statement in found.policy_document()["Statement"] for action in statement["Action"]}
+    assert not any("*" in action for action in actions)
+    assert not {"s3:PutBucketPolicy", "s3:DeleteBucket", "s3:PutObjectAcl", "s3:DeleteObjectVersion"} & actions
+    assert {statement["Effect"] for statement in found.policy_document()["Statement"]} == {"Allow"}
+
+
+def test_two_clusters_share_nothing() -> None:
+    other = context({}, data_plane())
+    foreign = type(other)(**{**_fields(other), "uid": "another", "cluster_id": "in01-ffffffffffff"})
+    assert not _resources(identity.milvus_identity(LOCAL).policy_document()) & _resources(
+        identity.milvus_identity(foreign).policy_document()
+    )
+    assert identity.milvus_identity(LOCAL).name != identity.milvus_identity(foreign).name
+
+
+def _fields(ctx: Any) -> dict[str, Any]:
+    return {name: getattr(ctx, name) for name in type(ctx).__dataclass_fields__}
+
+
+def test_where_keys_are_used_nobody_assumes_anything() -> None:
+    found = identity.milvus_identity(LOCAL)
+    assert found.kind is IdentityMode.ACCESS_KEYS and found.trust is None
+    assert all("annotations" not in each["metadata"] for each in identity.service_accounts(LOCAL))
+
+
+def test_with_irsa_exactly_one_service_account_may_assume_the_role() -> None:
+    found = identity.milvus_identity(CLOUD)
+    assert found.kind is IdentityMode.IRSA and found.trust is not None
+    (statement,) = found.trust.document()["Statement"]
+    issuer = "oidc.eks.us-west-2.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE"
+    assert statement["Condition"] == {
+        "StringEquals": {
+            f"{issuer}:sub": f"system:serviceaccount:{CLOUD.namespace}:milvus",
+            f"{issuer}:aud": "sts.amazonaws.com",
+        }
+    }
+    assert found.permissions_boundary_arn == "arn:aws:iam::111122223333:policy/zilliz-boundary"
+    assert len(found.name) <= 64
+
+
+def test_only_milvus_service_account_carries_the_role_and_none_a_token() -> None:
+    accounts = {each["metadata"]["name"]: each for each in identity.service_accounts(CLOUD)}
+    assert set(accounts) == {"milvus", "gateway", "backup"}
+    assert all(each["automountServiceAccountToken"] is False for each in accounts.values())
+    annotated = {name for name, each in accounts.items() if "annotations" in each["metadata"]}
+    assert annotated == {"milvus"}
+    assert accounts["milvus"]["metadata"]["annotations"] == {
+        "eks.amazonaws.com/role-arn": f"arn:aws:iam::111122223333:role/acme-{CLOUD.cluster_id}-milvus"
+    }
+
+
+def test_other_partitions_of_aws_are_followed() -> None:
+    plane = documents("dataplane-aws.yaml")[0]
+    plane["spec"]["objectStorage"]["oidcProviderArn"] = "arn:aws-cn:iam::111122223333:oidc-provider/oidc.x"
+    ctx = context({}, plane)
+    assert bucket.data_bucket(ctx).policy.denials[0].resources[0].startswith("arn:aws-cn:s3:::")
+    assert all(arn.startswith("arn:aws-cn:") for arn in _resources(identity.milvus_identity(ctx).policy_document()))
