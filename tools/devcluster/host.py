@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,10 +38,11 @@ class Package:
     name: str
     proof: str
     reason: str
+    service: str = ""  # what Debian would start at the next boot
 
 
 PACKAGES = (
-    Package(name="containerd", proof="containerd", reason="runs the pods' containers"),
+    Package(name="containerd", proof="containerd", reason="runs the pods' containers", service="containerd.service"),
     Package(name="runc", proof="runc", reason="starts a container"),
     Package(name="containernetworking-plugins", proof="/usr/lib/cni/bridge", reason="gives pods their network"),
     Package(name="iproute2", proof="ip", reason="makes network namespaces and bridges"),
@@ -50,12 +51,20 @@ PACKAGES = (
     Package(name="nftables", proof="nft", reason="Services (kube-proxy)"),
     Package(name="socat", proof="socat", reason="kubectl port-forward (containerd)"),
     Package(
-        name="bind9", proof="named", reason="the DNS zone that ACME challenges and load balancers are published in"
+        name="bind9",
+        proof="named",
+        reason="the DNS zone that ACME challenges and load balancers are published in",
+        service="named.service",
     ),
     Package(name="bind9-dnsutils", proof="nsupdate", reason="publishes load balancers' names; dig"),
     Package(name="buildah", proof="buildah", reason="builds the project's container images"),
     Package(name="debootstrap", proof="debootstrap", reason="makes the Debian base of those images"),
-    Package(name="haproxy", proof="haproxy", reason="checks rendered gateway configurations in the tests"),
+    Package(
+        name="haproxy",
+        proof="haproxy",
+        reason="checks rendered gateway configurations in the tests",
+        service="haproxy.service",
+    ),
     Package(
         name="ca-certificates", proof="/etc/ssl/certs/ca-certificates.crt", reason="lets builds reach package sources"
     ),
@@ -115,6 +124,7 @@ def ensure_packages(progress: Progress) -> None:
     with _services_kept_down():
         _apt("update", "--quiet")
         _apt("install", "--yes", "--quiet", "--no-install-recommends", *(package.name for package in absent))
+    _disable([package.service for package in absent if package.service])
     still = [package.name for package in missing_packages()]
     if still:
         raise DevclusterError(f"installed, yet not found: {', '.join(still)}; look at the output of apt-get")
@@ -135,6 +145,13 @@ def _services_kept_down() -> Iterator[None]:
                 POLICY.unlink(missing_ok=True)
             else:
                 POLICY.write_bytes(previous)
+
+
+def _disable(services: Sequence[str]) -> None:
+    """We need the programs only: a service that came with them must not come up at the next boot either."""
+    systemctl = shutil.which("systemctl")
+    if systemctl and services:
+        subprocess.run([systemctl, "--quiet", "disable", *services], check=False, capture_output=True)
 
 
 def _apt(*arguments: str) -> None:

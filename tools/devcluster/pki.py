@@ -52,7 +52,7 @@ class Authority:
 
     def ensure(self) -> Authority:
         """Make the authority unless it is there."""
-        if not (self.certificate_file.exists() and self.key_file.exists()):
+        if not _belong_together(self.certificate_file, self.key_file):
             key = ec.generate_private_key(ec.SECP256R1())
             certificate = _builder(
                 subject=_name(f"{self.name} authority"), issuer=_name(f"{self.name} authority"), key=key
@@ -68,7 +68,7 @@ class Authority:
         authority = x509.load_pem_x509_certificate(self.certificate_file.read_bytes())
         signer = serialization.load_pem_private_key(self.key_file.read_bytes(), password=None)
         assert isinstance(signer, ec.EllipticCurvePrivateKey)
-        if key_file.exists() and _says(certificate_file, leaf=leaf, authority=authority):
+        if _belong_together(certificate_file, key_file) and _says(certificate_file, leaf=leaf, authority=authority):
             return certificate_file, key_file
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(subject=_name(leaf.common_name, leaf.organization), issuer=authority.subject, key=key)
@@ -152,10 +152,17 @@ def _alternatives(leaf: Leaf) -> x509.SubjectAlternativeName:
     return x509.SubjectAlternativeName([*names, *(x509.IPAddress(address) for address in leaf.addresses)])
 
 
+def _belong_together(certificate_file: Path, key_file: Path) -> bool:
+    """False if either is missing, or they are of two attempts, the first of which was cut off."""
+    if not (certificate_file.exists() and key_file.exists()):
+        return False
+    certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+    key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
+    return certificate.public_key() == key.public_key()
+
+
 def _says(certificate_file: Path, *, leaf: Leaf, authority: x509.Certificate) -> bool:
     """Whether the certificate on disk is what `leaf` asks for, by this authority, and valid for a while yet."""
-    if not certificate_file.exists():
-        return False
     found = x509.load_pem_x509_certificate(certificate_file.read_bytes())
     try:
         found.verify_directly_issued_by(authority)

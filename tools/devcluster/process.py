@@ -91,6 +91,10 @@ class Supervisor:
             if known.fingerprint == wanted and netns.holds(self.namespace, known.pid):
                 return False
             end(known, seconds=component.stop_seconds)
+        # an `up` that was killed between starting and noting it down leaves a process without a record
+        end_all(
+            [pid for pid in netns.members(self.namespace) if _runs(pid, component.argv)], seconds=component.stop_seconds
+        )
         if component.before:
             component.before()
         self._start(component, fingerprint=wanted)
@@ -165,6 +169,15 @@ def complaint(component: Component) -> str | None:
 def _enter(namespace: str) -> tuple[str, ...]:
     # nsenter becomes the command it is given, so the pid stays the same
     return ("nsenter", f"--net={netns.path(namespace)}", "--")
+
+
+def _runs(pid: int, argv: Sequence[str]) -> bool:
+    """Whether the process is what `argv` becomes (wrappers such as unshare replace themselves by its tail)."""
+    try:
+        line = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
+    except OSError:
+        return False
+    return line != [""] and tuple(line) == tuple(argv)[-len(line) :]
 
 
 def boot_id() -> str:

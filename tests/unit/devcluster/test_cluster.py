@@ -169,9 +169,12 @@ def test_missing_packages_are_installed_with_their_reason(monkeypatch: pytest.Mo
     monkeypatch.setattr(host.shutil, "which", lambda _name, path=None: "/usr/bin/apt-get")
     monkeypatch.setattr(host, "_present", lambda proof: proof != "ipset" or bool(installed))
     monkeypatch.setattr(host, "_apt", lambda *arguments: installed.extend(arguments))
+    disabled: list[list[str]] = []
+    monkeypatch.setattr(host, "_disable", disabled.append)
     said: list[str] = []
     host.ensure_packages(said.append)
     assert installed[-1] == "ipset"
+    assert disabled == [[]]
     assert said == ["Debian package ipset is missing: installing it (network policies (kube-router))"]
 
 
@@ -271,3 +274,8 @@ def test_words_after_the_dashes_are_passed_on_untouched() -> None:
 def test_a_command_where_none_is_taken_is_refused() -> None:
     with pytest.raises(SystemExit):
         cli.parse(["status", "--", "true"])
+
+
+def test_what_debian_would_start_at_boot_is_known() -> None:
+    services = {package.name: package.service for package in host.PACKAGES if package.service}
+    assert services == {"containerd": "containerd.service", "bind9": "named.service", "haproxy": "haproxy.service"}

@@ -76,6 +76,14 @@ def test_an_authority_is_made_once_and_another_ones_leaf_is_replaced(authority: 
     assert authority.ensure().issue(LEAF)[0].read_bytes() != old
 
 
+def test_a_key_of_an_attempt_that_was_cut_off_is_not_paired_with_an_old_certificate(authority: Authority) -> None:
+    certificate, key = authority.issue(LEAF)
+    _, other_key = authority.issue(replace(LEAF, name="other"))
+    key.write_bytes(other_key.read_bytes())
+    authority.issue(LEAF)
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+
+
 def test_an_organization_becomes_the_kubernetes_group(authority: Authority) -> None:
     certificate, _ = authority.issue(Leaf(name="a", common_name="admin", organization="system:masters", client=True))
     subject = x509.load_pem_x509_certificate(certificate.read_bytes()).subject.rfc4514_string()

@@ -27,6 +27,7 @@ def keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Supervisor:
     """A supervisor whose "namespace" is the one we are in, so that no root is needed."""
     monkeypatch.setattr(netns, "path", lambda _name: Path("/proc/self/ns/net"))
     monkeypatch.setattr(netns, "holds", lambda _name, _pid: True)
+    monkeypatch.setattr(netns, "members", lambda _name: [])
     monkeypatch.setattr(process, "_enter", lambda _namespace: ())
     (tmp_path / "run").mkdir()
     return Supervisor(namespace="unit", run=tmp_path / "run", logs=tmp_path / "logs")
@@ -94,6 +95,22 @@ def test_a_pid_that_now_belongs_to_a_stranger_is_left_alone(keeper: Supervisor) 
     finally:
         stranger.kill()
         stranger.wait()
+
+
+def test_a_process_that_was_never_noted_down_is_ended_first(
+    keeper: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stray, stranger = subprocess.Popen(SLEEPER), subprocess.Popen((*SLEEPER, "more"))
+    monkeypatch.setattr(netns, "members", lambda _name: [stray.pid, stranger.pid])
+    try:
+        keeper.ensure(component(("env", *SLEEPER)))
+        assert stray.wait(timeout=10) != 0
+        assert stranger.poll() is None
+    finally:
+        keeper.stop("part")
+        for child in (stray, stranger):
+            child.kill()
+            child.wait()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}', "null"])
