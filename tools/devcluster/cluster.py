@@ -48,6 +48,8 @@ SHARED = (
     containers.POD_LOG_LINKS,
     Path("/run/runc"),
 )
+BUILD_RUNS = Path("/run/zilliz-byoc-images")
+BUILD_BLOBS = Path("/var/lib/containers")
 SETTLED = (
     ("/apis/cert-manager.io/v1/clusterissuers/byoc-ca", "Ready"),
     ("/apis/cert-manager.io/v1/clusterissuers/letsencrypt", "Ready"),
@@ -328,9 +330,25 @@ def _tidy(layout: Layout) -> None:
         layout.root.parent.rmdir()
     if layout.root.parent.exists():
         return
+    _tidy_builds()
     leftovers = KUBELET_LEFTOVERS / "device-plugins"
     for name in ("kubelet.sock", "kubelet_internal_checkpoint"):
         (leftovers / name).unlink(missing_ok=True)
     for directory in (leftovers, KUBELET_LEFTOVERS, *SHARED):
         with contextlib.suppress(OSError):  # not empty: somebody else's too
             directory.rmdir()
+
+
+def _tidy_builds() -> None:
+    """What image builds leave outside the cache: mounts (of a killed build), their counts, a list of blobs."""
+    images = image_build.cache_directory()
+    if images.is_dir():
+        with (images / "lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return  # a build is running: it will need all of them
+            containers.unmount_below(images)
+            shutil.rmtree(BUILD_RUNS, ignore_errors=True)
+    if BUILD_BLOBS.is_dir() and {path.name for path in BUILD_BLOBS.iterdir()} <= {"cache"}:
+        shutil.rmtree(BUILD_BLOBS, ignore_errors=True)  # nobody else on this machine builds images

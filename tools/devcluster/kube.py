@@ -85,7 +85,7 @@ class Kube:
         with self._open("GET", path, timeout=self.timeout) as response:
             return response.read().decode()
 
-    def watch(self, path: str, *, resource_version: str, seconds: int = 240) -> Iterator[Object]:
+    def watch(self, path: str, *, resource_version: str, seconds: int = 50) -> Iterator[Object]:
         """Events after `resource_version`, until the server ends the stream."""
         query = {
             "watch": "1",
@@ -93,8 +93,8 @@ class Kube:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(seconds),
         }
-        # a server that died without a word is noticed by silence: a bookmark comes every minute
-        with self._open("GET", path, query=query, timeout=90.0) as response:
+        # a server that died without a word is noticed by silence after the end it promised
+        with self._open("GET", path, query=query, timeout=seconds + 10) as response:
             while line := response.readline():
                 event = cast(Object, json.loads(line))
                 if event["type"] == "ERROR":

@@ -230,6 +230,11 @@ def test_the_last_cluster_takes_shared_directories_along_unless_they_are_used(
     (tmp_path / "kubelet" / "device-plugins" / "kubelet.sock").write_text("")
     monkeypatch.setattr(cluster, "SHARED", (shared, used))
     monkeypatch.setattr(cluster, "KUBELET_LEFTOVERS", tmp_path / "kubelet")
+    monkeypatch.setattr(cluster, "BUILD_RUNS", tmp_path / "builds")
+    monkeypatch.setattr(cluster, "BUILD_BLOBS", tmp_path / "blobs")
+    monkeypatch.setattr(cluster.image_build, "cache_directory", lambda: tmp_path / "images")
+    for directory in ("builds/x", "blobs/cache", "images"):
+        (tmp_path / directory).mkdir(parents=True)
     place = Layout(name="unit", root=state / "unit")
     cluster._tidy(place)
     assert shared.exists()
@@ -237,7 +242,17 @@ def test_the_last_cluster_takes_shared_directories_along_unless_they_are_used(
     cluster._tidy(place)
     assert not shared.exists()
     assert not (tmp_path / "kubelet").exists()
+    assert not (tmp_path / "builds").exists()
+    assert not (tmp_path / "blobs").exists()
     assert (used / "file").exists()
+
+
+def test_somebody_elses_images_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "BUILD_BLOBS", tmp_path / "blobs")
+    monkeypatch.setattr(cluster.image_build, "cache_directory", lambda: tmp_path / "none")
+    (tmp_path / "blobs" / "storage").mkdir(parents=True)
+    cluster._tidy_builds()
+    assert (tmp_path / "blobs" / "storage").exists()
 
 
 def test_nothing_is_said_to_run_where_nothing_is(tmp_path: Path) -> None:
