@@ -25,7 +25,9 @@ SUITE = "bookworm"
 DEBIAN = "http://deb.debian.org/debian"
 SECURITY = "http://deb.debian.org/debian-security"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-PUBLIC_HOSTS = frozenset({"deb.debian.org", "security.debian.org", "pypi.org", "files.pythonhosted.org", "localhost"})
+PUBLIC_HOSTS = frozenset(
+    {"deb.debian.org", "security.debian.org", "pypi.org", "files.pythonhosted.org", "localhost", "127.0.0.1"}
+)
 CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 APT_SETTING = re.compile(r"^Acquire::(http|https|Retries|ForceIPv4|Check-Valid-Until|Check-Date)\b.*;$")
@@ -134,13 +136,17 @@ def _find_links(listing: str) -> list[str]:
 
 
 def private_names(*, mirrors: Mirrors, pip_conf: str, proxies: Mapping[str, str]) -> tuple[str, ...]:
-    """Host names and credentials of this machine's network that no image may hold."""
+    """Hosts and passwords of this machine's network that no image may hold: those long enough not to be chance."""
     names = set()
     urls = [mirrors.debian, mirrors.security, *re.findall(r"[a-z+]+://\S+", pip_conf), *_proxy_urls(proxies)]
     for url in urls:
         parts = urlsplit(url if "://" in url else f"//{url}")
-        names |= {name for name in (parts.hostname, parts.username, parts.password) if name and len(name) > 3}
-    return tuple(sorted(names - PUBLIC_HOSTS))
+        host = parts.hostname or ""
+        if host not in PUBLIC_HOSTS and ("." in host or parts.port):
+            names.add(host if "." in host else f"{host}:{parts.port}")
+        if parts.password and len(parts.password) >= 8:
+            names.add(parts.password)
+    return tuple(sorted(names))
 
 
 def _proxy_urls(proxies: Mapping[str, str]) -> list[str]:
