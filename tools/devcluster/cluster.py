@@ -168,14 +168,14 @@ def _build_images(future: Future[Images], progress: Progress) -> None:
 
 def _start(layout: Layout, images: Future[Images], progress: Progress) -> list[str]:
     first, second, third, last = components.waves(layout)
-    admin = identities.client(layout, "admin")
+    owner = identities.client(layout, "bootstrap")
     started = _wave(layout, first, progress)
     started += _wave(layout, second, progress)
-    apply_all(admin, manifests.base(layout))
+    apply_all(owner, manifests.base(layout))
     crds = certificate_kinds(layout)
-    apply_all(admin, [crd for crd in crds if admin.find(object_path(crd)) is None])
+    apply_all(owner, [crd for crd in crds if owner.find(object_path(crd)) is None])
     started += _wave(layout, third, progress)
-    node_ready = functools.partial(_is, admin, f"/api/v1/nodes/{NODE_NAME}", "Ready")
+    node_ready = functools.partial(_is, owner, f"/api/v1/nodes/{NODE_NAME}", "Ready")
     _until(node_ready, what="the node to be Ready", seconds=90)
     started += _wave(layout, last, progress)
     if not images.done():
@@ -214,11 +214,11 @@ def certificate_kinds(layout: Layout) -> list[Object]:
 
 def _settle(layout: Layout, progress: Progress) -> None:
     """The objects that need the controllers, and the wait until all of it works."""
-    admin = identities.client(layout, "admin")
+    owner = identities.client(layout, "bootstrap")
     pki = layout.pki
-    acme.heal(layout, admin)
+    acme.heal(layout, owner)
     apply_all(
-        admin,
+        owner,
         manifests.issuers(
             layout,
             byoc=((pki / "byoc.crt").read_bytes(), (pki / "byoc.key").read_bytes()),
@@ -227,7 +227,7 @@ def _settle(layout: Layout, progress: Progress) -> None:
         ),
     )
     apply_all(
-        admin,
+        owner,
         manifests.handover(
             keys=store.admin_keys(layout),
             store_authority=(pki / "store.crt").read_bytes(),
@@ -238,7 +238,7 @@ def _settle(layout: Layout, progress: Progress) -> None:
     progress("waiting for DNS and the certificate issuers")
     for path, condition in SETTLED:
         what = f"{path.rpartition('/')[2]} to be {condition}"
-        _until(functools.partial(_is, admin, path, condition), what=what, seconds=120)
+        _until(functools.partial(_is, owner, path, condition), what=what, seconds=120)
 
 
 def _is(kube: Kube, path: str, kind: str) -> bool:

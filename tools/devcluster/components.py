@@ -41,7 +41,7 @@ def etcd(layout: Layout, *, durable: bool) -> Component:
 def apiserver(layout: Layout, *, node: bool, extra: Sequence[str] = ()) -> Component:
     """`node=False`: no kubelet and no Service address will ever be used."""
     pki, config = layout.pki, layout.config
-    client = identities.client(layout, "admin")
+    client = identities.client(layout, "bootstrap")
     return Component(
         name="kube-apiserver",
         argv=(

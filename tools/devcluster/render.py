@@ -17,6 +17,7 @@ CNI_NETWORK = "pods"
 READS = ["get", "list", "watch"]
 PARTS_OF_THE_CLUSTER = [
     "system:apiserver",
+    "system:devcluster",
     "system:kube-controller-manager",
     "system:kube-scheduler",
     "system:kube-proxy",
