@@ -1,0 +1,91 @@
+"""The audit lines' last stretch: whole lines, in order, counted, and never a reason for HAProxy to wait."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from zilliz_operator.agent.relay import Counts, Relay, read_counts, write_counts
+
+Pipes = tuple[int, int, int, int]
+
+
+@pytest.fixture
+def pipes() -> Iterator[Pipes]:
+    """Source reader and writer, sink reader and writer."""
+    four = (*os.pipe(), *os.pipe())
+    yield four
+    for descriptor in four:
+        try:
+            os.close(descriptor)
+        except OSError:
+            continue
+
+
+def start(relay: Relay) -> None:
+    for work in (relay.fill, relay.drain):
+        threading.Thread(target=work, daemon=True).start()
+
+
+def test_lines_pass_whole_and_in_order_whatever_the_blocks(pipes: Pipes) -> None:
+    source, writer, reader, sink = pipes
+    other: list[str] = []
+    relay = Relay(source, sink, other=other.append)
+    start(relay)
+    lines = [b'{"n":%d}\n' % n for n in range(2000)]
+    text = b"".join(lines[:1000]) + b"Proxy door stopped.\n" + b"".join(lines[1000:])
+    for begin in range(0, len(text), 777):
+        os.write(writer, text[begin : begin + 777])
+    os.close(writer)
+    assert relay.done.wait(10)
+    os.close(sink)
+    got = b""
+    while block := os.read(reader, 65536):
+        got += block
+    assert got == b"".join(lines)
+    assert other == ["Proxy door stopped."]
+    assert relay.counts == Counts(lines=2000, dropped=0)
+
+
+def test_a_sink_that_stands_still_costs_lines_but_never_the_source(pipes: Pipes) -> None:
+    source, writer, _, sink = pipes
+    relay = Relay(source, sink, other=print, limit_bytes=10_000)
+    start(relay)
+    line = b'{"x":"' + b"y" * 991 + b'"}\n'
+    finished = threading.Event()
+
+    def produce() -> None:
+        for _ in range(2000):
+            os.write(writer, line)
+        os.close(writer)
+        finished.set()
+
+    threading.Thread(target=produce, daemon=True).start()
+    assert finished.wait(20), "the source had to wait"
+    assert not relay.done.is_set()
+    deadline = threading.Event()
+    while relay.counts.dropped < 1800 and not deadline.wait(0.05):
+        pass
+    assert 1800 <= relay.counts.dropped < 2000
+
+
+def test_a_sink_that_is_gone_is_counted(pipes: Pipes) -> None:
+    source, writer, reader, sink = pipes
+    os.close(reader)
+    relay = Relay(source, sink, other=print)
+    os.write(writer, b"{}\n{}\n")
+    os.close(writer)
+    start(relay)
+    assert relay.done.wait(10)
+    assert relay.counts == Counts(lines=0, dropped=2)
+
+
+def test_counts_travel_by_file(tmp_path: Path) -> None:
+    path = tmp_path / "audit"
+    assert read_counts(path) == Counts()
+    write_counts(path, Counts(7, 2))
+    assert read_counts(path) == Counts(7, 2)
+    path.write_text("nonsense")
+    assert read_counts(path) == Counts()
