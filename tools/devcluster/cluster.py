@@ -27,6 +27,7 @@ from tools.devcluster import (
     manifests,
     netns,
     process,
+    render,
     store,
 )
 from tools.devcluster.errors import DevclusterError
@@ -180,8 +181,19 @@ def _start(layout: Layout, images: Future[Images], progress: Progress) -> list[s
     started += _wave(layout, last, progress)
     if not images.done():
         progress("waiting for the images")
-    containers.import_images(layout, images.result().archives, progress)
+    _import(layout, images, progress)
     return started
+
+
+def _import(layout: Layout, images: Future[Images], progress: Progress) -> None:
+    """A broken image of the product must not stop a cluster that has its own images; `up` still fails, at its end."""
+    error = images.exception()
+    if error is None:
+        containers.import_images(layout, images.result().archives, progress)
+    elif not {manifests.COREDNS_IMAGE, render.SANDBOX_IMAGE} <= containers.images(layout).keys():
+        raise error
+    else:
+        progress("an image cannot be built (see the end): going on with those of before")
 
 
 def _wave(layout: Layout, wave: Sequence[Component], progress: Progress) -> list[str]:
