@@ -11,7 +11,6 @@ import binascii
 import ipaddress
 import os
 import ssl
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import yaml
 
+from zilliz_operator.adapters.tls import load_client_certificate
 from zilliz_operator.api.exceptions import InvalidSpec
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -270,13 +270,3 @@ def _ssl_context(
             "kubeconfig", f"holds a certificate or key that cannot be loaded: {type(error).__name__}"
         ) from None
     return context
-
-
-def load_client_certificate(context: ssl.SSLContext, *, certificate: bytes, key: bytes) -> None:
-    """Load a key pair from memory: the ssl module reads files only, so they live for this call in our own directory."""
-    with tempfile.TemporaryDirectory(prefix="zilliz-tls-") as directory:
-        cert_path, key_path = Path(directory) / "tls.crt", Path(directory) / "tls.key"
-        cert_path.write_bytes(certificate)
-        key_path.touch(mode=0o600)
-        key_path.write_bytes(key)
-        context.load_cert_chain(cert_path, key_path)

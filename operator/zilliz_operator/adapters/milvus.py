@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from zilliz_operator.adapters.threads import Threads
+from zilliz_operator.adapters.tls import public_roots
 from zilliz_operator.api.exceptions import Conflict, InvalidSpec, NotReady, Rejected, Unavailable, ZillizError
 from zilliz_operator.api.outside import DoorAddress, Grant
 
@@ -178,7 +179,7 @@ def _connected(door: DoorAddress, user: str, password: str, timeout: float) -> I
 def _written(directory: Path, door: DoorAddress) -> dict[str, str]:
     """The three files with which pymilvus both verifies the server by a private CA and shows a client certificate."""
     contents = {
-        "ca_pem_path": door.ca_pem,
+        "ca_pem_path": door.ca_pem or public_roots(),
         "client_pem_path": door.client_cert_pem,
         "client_key_path": door.client_key_pem,
     }
