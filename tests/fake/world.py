@@ -1,0 +1,405 @@
+"""A whole world in memory: Kubernetes with its controllers, a store, Milvus, and the operator's reconcilers let loose in it.
+
+The operator is woken exactly as in production (`handlers.watches` decides whom an event wakes); time passes only when nothing
+else is left to do, so a test waits for rest and never for seconds.
+"""
+
+import base64
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.fake.controllers import CertManager, LoadBalancers, Workloads, encoded
+from tests.fake.kube import FakeKube, Recorder
+from tests.fake.outside import CountedSecrets, FakeClock, FakeMilvus, FakeProbe, FakeStore, Gateway, Server
+from zilliz_operator.api import names
+from zilliz_operator.api.base import utc
+from zilliz_operator.api.dataplane import DataPlane
+from zilliz_operator.api.exceptions import Unavailable
+from zilliz_operator.api.outside import DoorAddress
+from zilliz_operator.handlers import watches
+from zilliz_operator.reconcile.accesspolicy import AccessPolicyReconciler
+from zilliz_operator.reconcile.allowlist import AllowlistReconciler
+from zilliz_operator.reconcile.cluster import ClusterReconciler
+from zilliz_operator.reconcile.dataplane import DataPlaneReconciler
+from zilliz_operator.reconcile.pass_ import DataPlaneAccess
+from zilliz_operator.reconcile.pass_ import World as Ports
+from zilliz_operator.reconcile.ports import Manifest
+from zilliz_operator.reconcile.queue import Key
+
+SYSTEM = "zilliz-system"
+PROJECT = "team-a"
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+MILVUS_IMAGE = "docker.io/milvusdb/milvus:v2.3.5"
+SHORT = 60.0
+"""Seconds: a wake-up within them is something that the operator waits for; later ones are sweeps."""
+
+
+class Crash(BaseException):
+    """The operator's process ends here. Not an Exception: nothing may catch it."""
+
+
+@dataclass
+class FakeDataPlanes:
+    access_for: Callable[[DataPlane], DataPlaneAccess]
+    trouble: Exception | None = None
+
+    async def access(self, data_plane: DataPlane) -> DataPlaneAccess:
+        if self.trouble is not None:
+            raise self.trouble
+        return self.access_for(data_plane)
+
+
+class FakeWorld:
+    def __init__(self) -> None:
+        self.clock = FakeClock(NOW)
+        self.recorder = Recorder()
+        self.kube = FakeKube(self.recorder, lambda: utc(self.clock.now()))
+        self.store = FakeStore(self.recorder)
+        self.cert_manager = CertManager(self.kube, self.clock)
+        self.workloads = Workloads(self.kube, self.clock)
+        self.load_balancers = LoadBalancers(self.kube)
+        self.milvus = FakeMilvus(self.recorder, self._server_behind)
+        self.probe = FakeProbe(self.recorder, self._gateway_at)
+        self.secrets = CountedSecrets()
+        self.data_planes = FakeDataPlanes(self._access)
+        self.leading = True
+        self.metrics: dict[tuple[str, str, str], str] = {}
+        self._uids = itertools.count(1)
+        self.operator = self.new_operator()
+        for namespace in (SYSTEM, PROJECT, "monitoring"):
+            self.kube.put({"kind": "Namespace", "metadata": {"name": namespace}})
+        self.kube.put({"kind": "ClusterIssuer", "metadata": {"name": "ca"}, "spec": {"ca": {"secretName": "root"}}})
+        self.kube.set_status("ClusterIssuer", "ca", None, {"conditions": [{"type": "Ready", "status": "True"}]})
+
+    # ---- what people do
+
+    def data_plane(self, name: str = "default", **spec: Any) -> Manifest:
+        base: dict[str, Any] = {
+            "versions": [{"version": "2.3.5", "image": MILVUS_IMAGE}],
+            "objectStorage": {
+                "provider": "S3Compatible",
+                "endpoint": "https://s3.store.test:8333",
+                "credentialsSecretRef": {"name": "store-admin"},
+                "cidrs": ["10.200.0.1/32"],
+            },
+            "network": {"podCIDRs": ["10.244.0.0/16"], "monitoringNamespace": "monitoring"},
+            "certificates": {"issuerRef": {"name": "ca"}, "domain": "byoc.test"},
+        }
+        return self._ours("DataPlane", name, None, base | spec)
+
+    def cluster(self, name: str = "search", project: str = PROJECT, **spec: Any) -> Manifest:
+        return self._ours("ZillizCluster", name, project, spec)
+
+    def allowlist(self, name: str = "office", project: str = PROJECT, **spec: Any) -> Manifest:
+        return self._ours("Allowlist", name, project, spec or {"entries": [{"cidr": "203.0.113.0/24"}]})
+
+    def access_policy(self, name: str = "app", project: str = PROJECT, **spec: Any) -> Manifest:
+        base = {"level": "Project", "role": "DataViewer"}
+        return self._ours("AccessPolicy", name, project, base | spec)
+
+    def _ours(self, kind: str, name: str, namespace: str | None, spec: dict[str, Any]) -> Manifest:
+        metadata: dict[str, Any] = {"name": name} | ({"namespace": namespace} if namespace else {})
+        live = self.kube.peek(kind, name, namespace)
+        if live is not None:
+            metadata["annotations"] = live["metadata"].get("annotations") or {}
+            metadata["labels"] = live["metadata"].get("labels") or {}
+        else:
+            # As random as real ones: names of everything derive from them.
+            metadata["uid"] = f"0b5a5f0e-6a5e-4f0e-9a57-{next(self._uids):012d}"
+        return self.kube.put({"kind": kind, "metadata": metadata, "spec": spec})
+
+    def annotate(self, kind: str, name: str, namespace: str | None, **annotations: str | None) -> None:
+        def change(obj: Manifest) -> None:
+            known = obj["metadata"].setdefault("annotations", {})
+            for key, value in annotations.items():
+                key = names.PREFIX + key.replace("_", "-")
+                known.pop(key, None) if value is None else known.update({key: value})
+
+        self.kube.edit(kind, name, namespace, change)
+
+    # ---- what is
+
+    def id_of(self, name: str = "search", project: str = PROJECT) -> str:
+        return names.cluster_id(self.kube.must("ZillizCluster", name, project)["metadata"]["uid"])
+
+    def space(self, name: str = "search", project: str = PROJECT) -> str:
+        """The cluster's namespace."""
+        return names.cluster_namespace(self.id_of(name, project))
+
+    def conditions(self, name: str = "search", kind: str = "ZillizCluster", project: str | None = PROJECT) -> Manifest:
+        """Type → condition."""
+        status = self.kube.must(kind, name, project).get("status") or {}
+        return {c["type"]: c for c in status.get("conditions") or ()}
+
+    def ready(self, name: str = "search", kind: str = "ZillizCluster", project: str | None = PROJECT) -> Manifest:
+        found: Manifest = self.conditions(name, kind, project)["Ready"]
+        return found
+
+    def status(self, name: str = "search", kind: str = "ZillizCluster", project: str | None = PROJECT) -> Manifest:
+        return dict(self.kube.must(kind, name, project).get("status") or {})
+
+    def secret(self, name: str, namespace: str) -> dict[str, str]:
+        data = self.kube.must("Secret", name, namespace).get("data") or {}
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+    def vault(self, name: str = "search") -> dict[str, str]:
+        return self.secret(f"credentials-{self.id_of(name)}", SYSTEM)
+
+    def server(self, name: str = "search") -> Server:
+        return self.workloads.servers[self.space(name)]
+
+    def door_file(self, file: str, name: str = "search") -> list[str]:
+        """Lines of a file of the gateway's configuration."""
+        if file.endswith(".map"):
+            return self.secret("gateway-maps", self.space(name))[file].splitlines()
+        data: dict[str, str] = self.kube.must("ConfigMap", "gateway-config", self.space(name))["data"]
+        return data[file].splitlines()
+
+    def admitted(self, name: str = "search") -> bool:
+        """Whether anybody but the operator is let through, by policy or by gateway."""
+        return bool(
+            self.kube.peek("NetworkPolicy", "gateway-clients", self.space(name))
+            or (self.kube.peek("ConfigMap", "gateway-config", self.space(name)) and self.door_file("allow.acl", name))
+        )
+
+    @property
+    def writes(self) -> list[str]:
+        return self.recorder.writes
+
+    def everything_public(self) -> str:
+        """All that may be read without the right to read Secrets."""
+        objects = [obj for (kind, _, _), obj in self.kube.objects.items() if kind != "Secret"]
+        # A Secret's metadata is shown by many tools that hide its data.
+        objects += [{**s, "data": None} for s in self.kube.find("Secret")]
+        return repr(objects) + repr(self.kube.events)
+
+    def secret_values(self) -> set[str]:
+        """Everything that was ever generated, here or at the store."""
+        keys = {secret for i in self.store.identities.values() for secret in i["keys"].values()}
+        private = {
+            self.secret(s["metadata"]["name"], s["metadata"]["namespace"]).get("tls.key", "")
+            for s in self.kube.find("Secret")
+        }
+        return {*self.secrets.made, *keys, *private} - {""}
+
+    # ---- the operator
+
+    def new_operator(self) -> "Runner":
+        """A process that has just begun: it remembers nothing."""
+        self.operator = Runner(self)
+        self.kube.on_change = self.operator.saw
+        return self.operator
+
+    async def settle(self, *, short: float = SHORT) -> None:
+        await self.operator.settle(short=short)
+
+    async def converge(self) -> None:
+        """Settle, through crashes too."""
+        for _ in range(50):
+            try:
+                await self.settle()
+            except Crash:
+                self.new_operator().start()
+                continue
+            return
+        raise AssertionError("crashed 50 times")
+
+    async def quickstart(self) -> None:
+        """One data plane, one cluster, one allowlist: settled."""
+        self.data_plane()
+        self.cluster()
+        self.allowlist()
+        await self.settle()
+        assert self.ready()["status"] == "True", self.ready()
+
+    async def pass_time(self, delta: timedelta) -> None:
+        """Let time go by with everything that is due in it."""
+        until = self.clock.now() + delta
+        while (due := self.operator.next_due()) is not None and due <= until:
+            self.clock.time = max(due, self.clock.now())
+            await self.settle()
+        self.clock.time = max(until, self.clock.now())
+        await self.settle()
+
+    def ports(self) -> Ports:
+        return Ports(
+            hub=self.kube,
+            data_planes=self.data_planes,
+            milvus=self.milvus,
+            probe=self.probe,
+            clock=self.clock,
+            randomness=self.secrets,
+            operator_namespace=SYSTEM,
+            operator_image="docker.io/zillizbyoc/operator:0.1.0",
+            gateway_image="docker.io/zillizbyoc/gateway:0.1.0",
+            leads=lambda: self.leading,
+        )
+
+    def others_work(self) -> None:
+        """Let the other controllers act until they are done."""
+        for _ in range(100):
+            parts = [
+                self.cert_manager.tick(),
+                self.workloads.tick(),
+                self.load_balancers.tick(),
+                self.kube.collect_garbage(),
+            ]
+            if not any(parts):
+                return
+        raise AssertionError("the other controllers never come to rest")
+
+    # ---- inside
+
+    def _access(self, _: DataPlane) -> DataPlaneAccess:
+        return DataPlaneAccess(kube=self.kube, store=self.store, store_ca_pem="CA\n", door_ca_pem="", local=True)
+
+    def _pod_at(self, door: DoorAddress) -> Manifest:
+        for pod in self.kube.find("Pod"):
+            if (pod.get("status") or {}).get("podIP") == door.host:
+                own = self.secret("operator-client", pod["metadata"]["namespace"])
+                if (door.client_cert_pem, door.client_key_pem) != (own["tls.crt"], own["tls.key"]):
+                    raise Unavailable(f"door {door.host}", "our certificate was not accepted")
+                return pod
+        raise Unavailable(f"door {door.host}", "no route to host")
+
+    def _gateway_at(self, door: DoorAddress) -> tuple[str, Gateway]:
+        pod = self._pod_at(door)
+        return pod["metadata"]["name"], self.workloads.gateways[pod["metadata"]["uid"]]
+
+    def _server_behind(self, door: DoorAddress) -> Server:
+        namespace = self._pod_at(door)["metadata"]["namespace"]
+        labels = {"app.kubernetes.io/component": "milvus"}
+        pods = self.kube.find("Pod", namespace, labels=labels)
+        if not any((pod.get("status") or {}).get("podIP") for pod in pods):
+            raise Unavailable("Milvus", "no answer through the door: 503")
+        return self.workloads.servers[namespace]
+
+
+@dataclass
+class Runner:
+    """The operator: its reconcilers, whom events wake, and Kopf's part of the finalizer."""
+
+    world: FakeWorld
+    roster: watches.Roster = field(default_factory=watches.Roster)
+    dirty: dict[Key, None] = field(default_factory=dict)
+    timers: dict[Key, datetime] = field(default_factory=dict)
+    passes: int = 0
+    errors: list[tuple[Key, Exception]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        ports = self.world.ports()
+        self.cluster = ClusterReconciler(ports, observe=self._observe)
+        self.plane = DataPlaneReconciler(ports)
+        self.reconcilers: dict[str, Any] = {
+            "ZillizCluster": self.cluster.reconcile,
+            "DataPlane": self.plane.reconcile,
+            "Allowlist": AllowlistReconciler(ports).reconcile,
+            "AccessPolicy": AccessPolicyReconciler(ports).reconcile,
+        }
+        self.teardowns: dict[str, Any] = {"ZillizCluster": self.cluster.teardown, "DataPlane": self.plane.teardown}
+
+    def start(self) -> None:
+        """The first listing of all watches."""
+        for kind in watches.OWN_KINDS:
+            for obj in self.world.kube.find(kind):
+                self.saw("ADDED", obj)
+
+    def saw(self, type: str, obj: Manifest) -> None:
+        metadata = obj["metadata"]
+        if obj["kind"] in watches.OWN_KINDS:
+            key = Key(obj["kind"], metadata.get("namespace", ""), metadata["name"])
+            if type == "DELETED":
+                self.roster.lost(uid=metadata["uid"])
+            else:
+                self.roster.saw(key, uid=metadata["uid"])
+            self._wake(key, *watches.wakes(obj["kind"], obj, self.roster))
+        elif obj["kind"] in watches.CHILD_KINDS:
+            labels = metadata.get("labels") or {}
+            if labels.get("app.kubernetes.io/managed-by") == "zilliz-operator":
+                self._wake(*watches.child_wakes(labels, self.roster))
+
+    def next_due(self) -> datetime | None:
+        return min(self.timers.values(), default=None)
+
+    async def settle(self, *, short: float = SHORT, limit: int = 600) -> None:
+        """Run passes until nobody is woken and waiting changes nothing any more."""
+        idle = 0
+        before = self.passes
+        while self.passes < before + limit:
+            self.world.others_work()
+            if self.dirty:
+                key = next(iter(self.dirty))
+                del self.dirty[key]
+                idle = idle + 1 if not await self._pass(key) else 0
+                continue
+            due = self.next_due()
+            soon = due is not None and due <= self.world.clock.now() + timedelta(seconds=short)
+            if due is None or not soon or idle > 3 * len(self.timers) + 3:
+                return
+            self.world.clock.time = max(due, self.world.clock.now())
+            for key in [key for key, at in self.timers.items() if at <= self.world.clock.now()]:
+                del self.timers[key]
+                self._wake(key)
+        raise AssertionError(f"no rest after {limit} passes; last writes: {self.world.writes[-20:]}")
+
+    async def _pass(self, key: Key) -> bool:
+        """One pass; returns whether it, or anybody on its account, changed anything."""
+        self.passes += 1
+        version = self._version()
+        try:
+            if await self._finalizer(key):
+                return self._version() != version
+            outcome = await self.reconcilers[key.kind](key)
+        except Exception as error:
+            self.errors.append((key, error))
+            self._again(key, 5.0)
+        else:
+            if outcome.again_in is not None:
+                self._again(key, outcome.again_in)
+        return self._version() != version
+
+    async def _finalizer(self, key: Key) -> bool:
+        """Kopf's part: put the finalizer there, and on deletion take it away once the teardown is done."""
+        kube = self.world.kube
+        raw = kube.peek(key.kind, key.name, key.namespace or None)
+        if raw is None or key.kind not in self.teardowns:
+            return False
+        finalizers = raw["metadata"].get("finalizers") or []
+        if not raw["metadata"].get("deletionTimestamp"):
+            if names.FINALIZER not in finalizers:
+                held = [*finalizers, names.FINALIZER]
+                kube.edit(key.kind, key.name, key.namespace, lambda o: o["metadata"].update({"finalizers": held}))
+            return False
+        if names.FINALIZER not in finalizers:
+            return False
+        if await self.teardowns[key.kind](key):
+            self._again(key, 5.0)
+            return True
+        left = [each for each in finalizers if each != names.FINALIZER]
+        kube.edit(key.kind, key.name, key.namespace, lambda o: o["metadata"].update({"finalizers": left}))
+        self.timers.pop(key, None)
+        return True
+
+    def _wake(self, *keys: Key) -> None:
+        for key in keys:
+            self.dirty.setdefault(key)
+
+    def _again(self, key: Key, seconds: float) -> None:
+        if seconds <= 0:
+            self._wake(key)
+            return
+        due = self.world.clock.now() + timedelta(seconds=seconds)
+        self.timers[key] = min(due, self.timers.get(key, due))
+
+    def _version(self) -> tuple[int, int]:
+        versions = [int(obj["metadata"]["resourceVersion"]) for obj in self.world.kube.objects.values()]
+        return len(self.world.writes), max(versions, default=0)
+
+    def _observe(self, project: str, name: str, type: str, status: str) -> None:
+        self.world.metrics[project, name, type] = status
+
+
+__all__ = ["MILVUS_IMAGE", "NOW", "PROJECT", "SYSTEM", "Crash", "FakeWorld", "encoded"]
