@@ -371,6 +371,15 @@ def test_export_is_the_same_either_way(tmp_path: Path, monkeypatch: pytest.Monke
     assert archive.digest(tmp_path / "a.tar") == archive.digest(tmp_path / "b.tar")
 
 
+def test_a_failed_build_leaves_no_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(Store, "_buildah", lambda self, *words: calls.append(words))
+    monkeypatch.setattr("tools.devcluster.images.store._driver", lambda root: "vfs")
+    with pytest.raises(BuildFailed), Store(root=tmp_path / "buildah", log=tmp_path / "log"):
+        raise BuildFailed("as it happens")
+    assert calls == [("rm", "--all")]
+
+
 def test_an_image_that_leaks_is_removed_with_its_blobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = machine.Machine(
         directory=tmp_path, mirrors=machine.PUBLIC_MIRRORS, proxies={}, private_names=("mirror.corp.example",)
@@ -385,6 +394,7 @@ def test_an_image_that_leaks_is_removed_with_its_blobs(tmp_path: Path, monkeypat
     monkeypatch.setattr(machine, "prepare", lambda directory: settings)
     monkeypatch.setattr(build, "_ensure_base", lambda *_, **__: None)
     monkeypatch.setattr(Store, "build", lambda self, **_: None)
+    monkeypatch.setattr(Store, "_buildah", lambda self, *_: "")
     monkeypatch.setattr(Store, "export", export)
     monkeypatch.setattr(catalogue, "images", lambda *, coredns: (Image(key="pause", name="x", root=tmp_path),))
     tree(tmp_path, {"Containerfile": "FROM scratch"})

@@ -118,20 +118,20 @@ def _build(image: Image, *, context: Path, path: Path, directory: Path, scratch:
     log = directory / "logs" / f"{image.key}.log"
     log.unlink(missing_ok=True)
     settings = machine.prepare(directory / "machine")
-    store = Store(root=directory / "buildah", log=log)
-    _ensure_base(store, settings, directory=directory, scratch=scratch, progress=progress)
+    blobs = Blobs(directory / "blobs")
     if image.fetch is not None:
         image.fetch(context)
         _normalise(context)
-    store.build(
-        name=image.name,
-        containerfile=context / image.containerfile,
-        context=context,
-        arguments=image.arguments,
-        machine=settings,
-    )
-    blobs = Blobs(directory / "blobs")
-    fresh = store.export(image.name, path, blobs=blobs)
+    with Store(root=directory / "buildah", log=log) as store:
+        _ensure_base(store, settings, directory=directory, scratch=scratch, progress=progress)
+        store.build(
+            name=image.name,
+            containerfile=context / image.containerfile,
+            context=context,
+            arguments=image.arguments,
+            machine=settings,
+        )
+        fresh = store.export(image.name, path, blobs=blobs)
     found = [leak for blob in fresh for leak in archive.leaks(blob, private_names=settings.private_names)]
     if found:
         for file in (path, *fresh):  # a blob is searched once, so a bad one must not be found here next time

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 from tools.devcluster.images import archive
 from tools.devcluster.images.errors import BuildFailed
@@ -37,6 +38,14 @@ class Store:
         self._policy = root / "policy.json"
         self._policy.write_text(json.dumps({"default": [{"type": "insecureAcceptAnything"}]}))
         self._options = ["--storage-driver", self._driver, "--root", str(self._store), "--runroot", run]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave no mount behind: a failed build keeps its containers mounted, and buildah its own directory."""
+        self._buildah("rm", "--all")
+        subprocess.run(["umount", str(self._store / self._driver)], capture_output=True)  # vfs has none: no matter
 
     def has(self, name: str) -> bool:
         """Whether an image of this name is in the store."""
