@@ -197,6 +197,8 @@ async def _watch(operator: "Operator", access: ClusterAccess, state: State, stop
         memo=Memo(),
         clusterwide=True,
         standalone=True,
+        # Kopf would look its user up in /etc/passwd, where a pod's user is not.
+        identity=operator.config.identity,
         stop_flag=stop,
     )
 

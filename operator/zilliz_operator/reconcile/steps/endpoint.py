@@ -51,9 +51,10 @@ async def verify(p: Pass) -> StepResult:
         return StepResult(
             TYPE, FALSE, Reason.PROGRESSING, "Milvus' default password was not seen refused yet", again_in=SOON
         )
-    answered = await p.world.milvus.query_works(found[0].address, password=p.vault.password(ROOT))
+    # What it found there is the users' business and changes all the time; that it answered is the evidence.
+    await p.world.milvus.query_works(found[0].address, password=p.vault.password(ROOT))
     return StepResult(
-        TYPE, TRUE, Reason.VERIFIED, f"{_evidence(findings[0])}; {answered}; checked on {len(found)} gateways"
+        TYPE, TRUE, Reason.VERIFIED, f"{_evidence(findings[0])}; Milvus answered a query; checked on {len(found)} gateways"
     )
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from zilliz_operator.api import names
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.desired import credentials, gateway
+from zilliz_operator.desired import workload as desired_workload
 from zilliz_operator.desired.access import TECHNICAL_USERS
-from zilliz_operator.desired.workload import builtin
 from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult
 from zilliz_operator.reconcile import children
 from zilliz_operator.reconcile.pass_ import Pass
@@ -64,7 +64,7 @@ def _missing(p: Pass) -> str:
 async def _milvus(p: Pass) -> list[Manifest]:
     served: dict[str, Any] = decoded(await p.kube.get("Secret", "milvus-tls", p.ctx.namespace))
     pair = p.vault.key_pair
-    return builtin.objects(
+    return desired_workload.objects(
         p.ctx,
         store_ca_pem=p.plane.store_ca_pem,
         tls_fingerprint=sha256(served.get("tls.crt", "").encode()).hexdigest()[:16],
