@@ -1,0 +1,78 @@
+"""Every layer of tests, cheapest first, each reported. A layer that is missing or ran nothing is a failure, not a skip.
+
+One pytest process a layer: a layer's clusters and servers end with it, and a slow layer's output does not bury a quick one's.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+LAYERS = ("unit", "fake", "faults", "stores", "gateway", "apiserver", "node")
+"""Directories of tests/, in the order they run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one layer came to."""
+
+    layer: str
+    passed: int
+    failed: int
+    seconds: float
+
+    @property
+    def good(self) -> bool:
+        return self.passed > 0 and self.failed == 0
+
+
+def count(output: str, what: str) -> int:
+    """A number of pytest's closing line, such as `3 failed`."""
+    closing = [line for line in output.splitlines() if re.search(r"\b(passed|failed|error|errors|no tests ran)\b.* in ", line)]
+    found = re.search(rf"(\d+) {what}", closing[-1]) if closing else None
+    return int(found[1]) if found else 0
+
+
+def run(layer: str, arguments: Sequence[str]) -> Outcome:
+    """Run one layer; its output passes through."""
+    began = time.monotonic()
+    print(f"\n──── {layer} " + "─" * 60, flush=True)
+    command = [sys.executable, "-m", "pytest", f"tests/{layer}", "-q", "--durations=3", *arguments]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}"}
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+    lines = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        lines.append(line)
+    code = process.wait()
+    output = "".join(lines)
+    failed = count(output, "failed") + count(output, "errors?")
+    return Outcome(layer, count(output, "passed"), failed or int(code != 0), time.monotonic() - began)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    began = time.monotonic()
+    lint = subprocess.run([sys.executable, "-m", "tools.lint"], cwd=ROOT, check=False).returncode
+    outcomes = [run(layer, arguments) for layer in LAYERS]
+    print("\n──── summary " + "─" * 57)
+    print(f"  {'lint':<10} {'ok' if lint == 0 else 'FAILED'}")
+    for outcome in outcomes:
+        state = "ok" if outcome.good else "FAILED" if outcome.failed else "FAILED: no test ran"
+        print(f"  {outcome.layer:<10} {state:<20} {outcome.passed:>5} passed {outcome.failed:>3} failed {outcome.seconds:>6.0f} s")
+    passed, failed = sum(o.passed for o in outcomes), sum(o.failed for o in outcomes)
+    print(f"  all layers in {time.monotonic() - began:.0f} s\n\n{passed} passed, {failed + int(lint != 0)} failed", flush=True)
+    return 0 if lint == 0 and all(outcome.good for outcome in outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
