@@ -34,7 +34,9 @@ class Outcome:
 
 def count(output: str, what: str) -> int:
     """A number of pytest's closing line, such as `3 failed`."""
-    closing = [line for line in output.splitlines() if re.search(r"\b(passed|failed|error|errors|no tests ran)\b.* in ", line)]
+    closing = [
+        line for line in output.splitlines() if re.search(r"\b(passed|failed|error|errors|no tests ran)\b.* in ", line)
+    ]
     found = re.search(rf"(\d+) {what}", closing[-1]) if closing else None
     return int(found[1]) if found else 0
 
@@ -46,7 +48,13 @@ def run(layer: str, arguments: Sequence[str]) -> Outcome:
     command = [sys.executable, "-m", "pytest", f"tests/{layer}", "-q", "--durations=3", *arguments]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}"}
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
     )
     lines = []
     assert process.stdout is not None
@@ -68,9 +76,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"  {'lint':<10} {'ok' if lint == 0 else 'FAILED'}")
     for outcome in outcomes:
         state = "ok" if outcome.good else "FAILED" if outcome.failed else "FAILED: no test ran"
-        print(f"  {outcome.layer:<10} {state:<20} {outcome.passed:>5} passed {outcome.failed:>3} failed {outcome.seconds:>6.0f} s")
+        print(
+            f"  {outcome.layer:<10} {state:<20} {outcome.passed:>5} passed {outcome.failed:>3} failed {outcome.seconds:>6.0f} s"
+        )
     passed, failed = sum(o.passed for o in outcomes), sum(o.failed for o in outcomes)
-    print(f"  all layers in {time.monotonic() - began:.0f} s\n\n{passed} passed, {failed + int(lint != 0)} failed", flush=True)
+    print(
+        f"  all layers in {time.monotonic() - began:.0f} s\n\n{passed} passed, {failed + int(lint != 0)} failed",
+        flush=True,
+    )
     return 0 if lint == 0 and all(outcome.good for outcome in outcomes) else 1
 
 

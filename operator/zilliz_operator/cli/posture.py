@@ -76,7 +76,9 @@ def text(all_findings: Sequence[Finding]) -> str:
             lines += ["", section]
         lines.append(f"  {MARKS[finding.state]} {finding.state:<8} {finding.sentence}")
         if finding.condition:
-            lines.append(f"      condition {finding.condition}" + (f", tests: {len(finding.tests)}" if finding.tests else ""))
+            lines.append(
+                f"      condition {finding.condition}" + (f", tests: {len(finding.tests)}" if finding.tests else "")
+            )
         lines += [f"      {line}" for line in finding.evidence]
         if finding.state != KEPT:
             lines.append(f"      {finding.note}")

@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import kopf
@@ -191,6 +192,7 @@ async def _watch(operator: "Operator", access: ClusterAccess, state: State, stop
         )
         return kopf.AiohttpSession(server=access.server, aiohttp_session=session)
 
+    kopf_identity: Any = operator.config.identity  # a private type of Kopf's, made of a string
     await kopf.operator(
         registry=registry,
         settings=settings,
@@ -198,7 +200,7 @@ async def _watch(operator: "Operator", access: ClusterAccess, state: State, stop
         clusterwide=True,
         standalone=True,
         # Kopf would look its user up in /etc/passwd, where a pod's user is not.
-        identity=operator.config.identity,
+        identity=kopf_identity,
         stop_flag=stop,
     )
 

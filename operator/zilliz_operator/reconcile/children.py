@@ -10,7 +10,7 @@ from typing import Any
 
 from zilliz_operator.api import names
 from zilliz_operator.api.exceptions import NameTaken, NotReady
-from zilliz_operator.policy import drift, prune
+from zilliz_operator.policy import drift, prune, surplus
 from zilliz_operator.reconcile.ports import Kube, Manifest
 
 APPLIED_KINDS = (
@@ -30,6 +30,10 @@ APPLIED_KINDS = (
 """Kinds that we apply in a cluster namespace, and prune there."""
 
 OBSERVED_KINDS = (*APPLIED_KINDS, "Pod")
+
+
+class Held(NotReady):
+    """An object is being deleted, and somebody else's finalizer holds it."""
 
 
 @dataclass(slots=True)
@@ -60,7 +64,7 @@ async def observe(kube: Kube, *, namespace: str, uid: str) -> Live:
 
 async def apply(kube: Kube, live: Live, wanted: Iterable[Manifest], *, uid: str) -> Sequence[str]:
     """Apply what differs; returns `Kind/name` of each write. Raises NameTaken for an object of that name without our mark, and
-    NotReady for one that is being deleted but held by a finalizer that is not ours."""
+    Held for one that is being deleted but held by a finalizer that is not ours."""
     written = []
     for manifest in wanted:
         kind, name = manifest["kind"], manifest["metadata"]["name"]
@@ -68,10 +72,16 @@ async def apply(kube: Kube, live: Live, wanted: Iterable[Manifest], *, uid: str)
         if existing is None:
             existing = await _unmarked(kube, manifest, uid=uid)
         if existing is not None and existing["metadata"].get("deletionTimestamp"):
-            raise NotReady(_held(existing))
+            raise Held(_held(existing))
         if existing is None or drift.needs_apply(manifest, existing):
-            live.put({**await kube.apply(drift.stamped(manifest)), "kind": kind})
+            existing = {**await kube.apply(drift.stamped(manifest)), "kind": kind}
+            live.put(existing)
             written.append(f"{kind}/{name}")
+        too_much = surplus.removal(manifest, existing)
+        if too_much is not None:
+            namespace = manifest["metadata"].get("namespace")
+            live.put({**await kube.merge_patch(kind, name, namespace, too_much), "kind": kind})
+            written.append(f"{kind}/{name}: what others added")
     return written
 
 
@@ -102,12 +112,10 @@ def _held(obj: Manifest) -> str:
 
 
 async def prune_unwanted(
-    kube: Kube, live: Live, wanted: Iterable[Manifest], *, keep_kinds: frozenset[str] = frozenset()
+    kube: Kube, live: Live, wanted: Iterable[Manifest], *, kinds: Sequence[str] = APPLIED_KINDS
 ) -> Sequence[str]:
-    """Delete our children that `wanted` does not contain; returns `Kind/name` of each."""
-    candidates = [
-        obj for obj in live.objects.values() if obj["kind"] in APPLIED_KINDS and obj["kind"] not in keep_kinds
-    ]
+    """Delete our children of `kinds` that `wanted` does not contain; returns `Kind/name` of each."""
+    candidates = [obj for obj in live.objects.values() if obj["kind"] in kinds]
     removed = []
     for obj in prune.unwanted(candidates, wanted=list(wanted)):
         metadata = obj["metadata"]

@@ -148,7 +148,8 @@ class ClusterReconciler:
         try:
             plane = await self._world.data_planes.access(data_plane)
             live = await children.observe(plane.kube, namespace=names.cluster_namespace(names.cluster_id(uid)), uid=uid)
-            public = await certificates.proves_public_names(plane.kube, data_plane)
+            door_certificate = live.get("Certificate", "gateway-tls")
+            public = await certificates.proves_public_names(plane.kube, data_plane, door=door_certificate)
         except Unavailable as error:
             raise _NotStarted(
                 StepResult(C.READY, UNKNOWN, Reason.DATA_PLANE_UNREACHABLE, str(error), again_in=LATER)

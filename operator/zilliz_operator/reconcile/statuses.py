@@ -32,7 +32,9 @@ async def write(kube: Kube, raw: Manifest, *, conditions: Sequence[Condition], f
 
 async def _tell(kube: Kube, raw: Manifest, *, before: Mapping[str, Any], conditions: Sequence[Condition]) -> None:
     ready = next((c for c in conditions if c.type == ConditionType.READY), None)
-    previous: dict[str, Any] = next((c for c in before.get("conditions") or () if c.get("type") == ConditionType.READY), {})
+    previous: dict[str, Any] = next(
+        (c for c in before.get("conditions") or () if c.get("type") == ConditionType.READY), {}
+    )
     if ready is None or (previous.get("status"), previous.get("reason")) == (ready.status, str(ready.reason)):
         return
     kind = "Normal" if ready.status == "True" or not previous else "Warning"

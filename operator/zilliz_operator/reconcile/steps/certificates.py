@@ -5,6 +5,7 @@ from typing import Any
 
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.dataplane import DataPlane
+from zilliz_operator.api.exceptions import NotReady
 from zilliz_operator.desired import certificate
 from zilliz_operator.policy.status import FALSE, TRUE, StepResult
 from zilliz_operator.reconcile import children
@@ -19,7 +20,15 @@ async def issue(p: Pass) -> StepResult:
     """Ask cert-manager for them, and read what it says."""
     wanted = certificate.certificates(p.ctx, public_issuer=p.public_issuer)
     p.wanted += wanted
-    p.written += await children.apply(p.kube, p.live, wanted, uid=p.ctx.uid)
+    try:
+        p.written += await children.apply(p.kube, p.live, wanted, uid=p.ctx.uid)
+    except NotReady as error:
+        if isinstance(error, children.Held):
+            raise
+        # The namespace is there (an earlier step saw it), so it is the kind that is not.
+        message = f"data plane {p.ctx.data_plane_name} does not know cert-manager's kinds: install cert-manager there ({error})"
+        p.complete = False
+        return StepResult(TYPE, FALSE, Reason.CERT_MANAGER_MISSING, message, again_in=LATER)
     names = [m["metadata"]["name"] for m in wanted if m["kind"] == "Certificate"]
     ends: dict[str, str] = {}
     for name in names:
@@ -67,10 +76,15 @@ def _cluster_issuer(data_plane: DataPlane) -> str:
     return reference.name if reference is not None and ours else ""
 
 
-async def proves_public_names(kube: Kube, data_plane: DataPlane) -> bool:
-    """Whether the doors' issuer is an ACME one, which signs names in public DNS only."""
+async def proves_public_names(kube: Kube, data_plane: DataPlane, *, door: Manifest | None) -> bool:
+    """Whether the doors' issuer is an ACME one, which signs names in public DNS only.
+
+    While the issuer is away the door's live Certificate (`door`) says what it was: its names must not change for that.
+    """
     name = _cluster_issuer(data_plane)
     issuer = await kube.get("ClusterIssuer", name) if name else None
+    if issuer is None and name and door is not None:
+        return not any(".svc" in each for each in (door.get("spec") or {}).get("dnsNames") or ())
     return "acme" in ((issuer or {}).get("spec") or {})
 
 

@@ -67,7 +67,9 @@ async def _mutual_tls(p: Pass) -> tuple[str | None, tuple[str, ...]]:
     where = f"Secret {p.ctx.project}/{tls.client_ca_secret_ref.name}"
     authority = decoded(await p.world.hub.get("Secret", tls.client_ca_secret_ref.name, p.ctx.project)).get("ca.crt")
     if not authority:
-        raise NotReady(f"spec.tls.clientCASecretRef: {where} has no key ca.crt; create it with the CA of your clients' certificates")
+        raise NotReady(
+            f"spec.tls.clientCASecretRef: {where} has no key ca.crt; create it with the CA of your clients' certificates"
+        )
     own = decoded(await p.kube.get("Secret", "operator-client", p.ctx.namespace)).get("tls.crt")
     if not own:
         raise NotReady("the operator's own client certificate is not issued yet")

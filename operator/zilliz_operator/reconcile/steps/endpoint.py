@@ -54,7 +54,10 @@ async def verify(p: Pass) -> StepResult:
     # What it found there is the users' business and changes all the time; that it answered is the evidence.
     await p.world.milvus.query_works(found[0].address, password=p.vault.password(ROOT))
     return StepResult(
-        TYPE, TRUE, Reason.VERIFIED, f"{_evidence(findings[0])}; Milvus answered a query; checked on {len(found)} gateways"
+        TYPE,
+        TRUE,
+        Reason.VERIFIED,
+        f"{_evidence(findings[0])}; Milvus answered a query; checked on {len(found)} gateways",
     )
 
 

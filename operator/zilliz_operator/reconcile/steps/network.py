@@ -15,5 +15,8 @@ async def close(p: Pass) -> StepResult:
     policies = network.policies(p.ctx, door.admission(p))
     p.wanted += policies
     p.written += await children.apply(p.kube, p.live, policies, uid=p.ctx.uid)
+    if p.world.leads():  # at once: a policy that lets somebody in must not wait until everything else is well
+        gone = await children.prune_unwanted(p.kube, p.live, policies, kinds=("NetworkPolicy",))
+        p.written += [f"-{name}" for name in gone]
     shown = ", ".join(policy["metadata"]["name"] for policy in policies)
     return StepResult(TYPE, TRUE, Reason.KEPT, f"{len(policies)} policies in place: {shown}")

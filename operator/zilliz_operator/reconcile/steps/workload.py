@@ -27,9 +27,7 @@ async def run(p: Pass) -> StepResult:
     front = gateway.objects(p.ctx, files=rendered, image=_gateway_image(p))
     secrets = [
         credentials.root_secret(p.ctx, password=p.vault.password(ROOT), db_admin=p.vault.password("db_admin")),
-        credentials.technical_users(
-            p.ctx, {user: p.vault.password(user) for user in TECHNICAL_USERS}
-        ),
+        credentials.technical_users(p.ctx, {user: p.vault.password(user) for user in TECHNICAL_USERS}),
     ]
     missing = _missing(p)
     back = [] if missing else await _milvus(p)
