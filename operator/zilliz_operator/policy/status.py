@@ -46,7 +46,7 @@ def conditions(
     summary = ready or summarize(results)
     wanted = [*results, summary]
     if paused:
-        wanted.append(StepResult(ConditionType.PAUSED, TRUE, Reason.PAUSED, summary.message))
+        wanted.append(StepResult(ConditionType.PAUSED, TRUE, Reason.PAUSED, PAUSED_MESSAGE))
     elif summary.terminal:
         wanted.append(StepResult(ConditionType.STALLED, TRUE, summary.reason, summary.message))
     elif not summary.kept and summary.reason is not Reason.SUSPENDED:
@@ -81,5 +81,6 @@ def _condition(result: StepResult, before: Condition | None, *, generation: int,
     )
 
 
+PAUSED_MESSAGE = "the operator looks away: remove the annotation byoc.zilliz.com/paused to go on"
 MESSAGE_LIMIT = 4096
 """Characters; the API allows 32 KiB, a person reads less."""

@@ -39,6 +39,12 @@ def ends(policy: AccessPolicy, subject: Subject) -> datetime | None:
     return min((end for end in (subject.expires_at, policy.spec.expires_at) if end), default=None)
 
 
+def made_by(policy: AccessPolicy, secret: Manifest | None) -> bool:
+    """Whether a Secret is there and this policy's own: a stranger's opens nothing, whatever is in it."""
+    labels = ((secret or {}).get("metadata") or {}).get("labels") or {}
+    return bool(labels.get(names.POLICY_UID_LABEL) == policy.metadata.uid)
+
+
 @dataclass(frozen=True, slots=True)
 class SubjectFound:
     """How it stands with one subject, as its status entry, and whether only a person can go on."""
@@ -109,7 +115,7 @@ class AccessPolicyReconciler:
             return SubjectFound({**entry, "state": "Expired", "message": message}, Reason.KEY_EXPIRED)
         name = entry["secretName"] = secret_of(policy, subject)
         secret = await self._world.hub.get("Secret", name, policy.metadata.namespace)
-        if secret is not None and not _ours(secret, policy):
+        if secret is not None and not made_by(policy, secret):
             message = f"Secret {name} exists and is not this policy's: choose another secretName, or delete that Secret"
             return SubjectFound({**entry, "state": "Failed", "message": message}, Reason.SUBJECT_SECRET_TAKEN)
         await self._keep(policy, subject, secret, chosen)
@@ -152,8 +158,3 @@ class AccessPolicyReconciler:
         )
         await statuses.write(self._world.hub, raw, conditions=found, fields=fields)
         return Outcome(again_in=ready.again_in)
-
-
-def _ours(secret: Manifest, policy: AccessPolicy) -> bool:
-    labels = secret["metadata"].get("labels") or {}
-    return bool(labels.get(names.POLICY_UID_LABEL) == policy.metadata.uid)

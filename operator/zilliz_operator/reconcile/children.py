@@ -63,16 +63,18 @@ async def observe(kube: Kube, *, namespace: str, uid: str) -> Live:
 
 
 async def apply(kube: Kube, live: Live, wanted: Iterable[Manifest], *, uid: str) -> Sequence[str]:
-    """Apply what differs; returns `Kind/name` of each write. Raises NameTaken for an object of that name without our mark, and
-    Held for one that is being deleted but held by a finalizer that is not ours."""
-    written = []
+    """Apply what differs; returns `Kind/name` of each write. Raises NameTaken for an object of that name without our mark and,
+    after all others are done, NotReady (Held, when a stranger's finalizer is to blame) for one that is being deleted."""
+    written: list[str] = []
+    waits: NotReady | None = None
     for manifest in wanted:
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         existing = live.get(kind, name)
         if existing is None:
             existing = await _unmarked(kube, manifest, uid=uid)
         if existing is not None and existing["metadata"].get("deletionTimestamp"):
-            raise Held(_held(existing))
+            waits = waits or _being_deleted(existing)
+            continue
         if existing is None or drift.needs_apply(manifest, existing):
             existing = {**await kube.apply(drift.stamped(manifest)), "kind": kind}
             live.put(existing)
@@ -82,6 +84,8 @@ async def apply(kube: Kube, live: Live, wanted: Iterable[Manifest], *, uid: str)
             namespace = manifest["metadata"].get("namespace")
             live.put({**await kube.merge_patch(kind, name, namespace, too_much), "kind": kind})
             written.append(f"{kind}/{name}: what others added")
+    if waits is not None:
+        raise waits
     return written
 
 
@@ -102,13 +106,19 @@ async def _unmarked(kube: Kube, manifest: Manifest, *, uid: str) -> Manifest | N
     return existing
 
 
-def _held(obj: Manifest) -> str:
+def _being_deleted(obj: Manifest) -> NotReady:
     metadata = obj["metadata"]
-    holders = ", ".join(metadata.get("finalizers") or ()) or "its deletion"
-    return (
-        f"{obj['kind']} {metadata['name']} is being deleted and held by {holders}: "
-        "it is made anew as soon as whoever set that finalizer removes it"
+    what = f"{obj['kind']} {metadata['name']} is being deleted"
+    foreign = [each for each in metadata.get("finalizers") or () if not _kubernetes_own(each)]
+    if not foreign:
+        return NotReady(f"{what}; it is made anew once it is gone")
+    return Held(
+        f"{what} and held by {', '.join(foreign)}: it is made anew as soon as whoever set that finalizer removes it"
     )
+
+
+def _kubernetes_own(finalizer: str) -> bool:
+    return finalizer in ("foregroundDeletion", "orphan") or finalizer.partition("/")[0].endswith("kubernetes.io")
 
 
 async def prune_unwanted(

@@ -15,7 +15,7 @@ from zilliz_operator.api.accesspolicy import AccessPolicy, Level
 from zilliz_operator.api.allowlist import Allowlist
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.dataplane import DataPlane
-from zilliz_operator.api.exceptions import InvalidSpec, NameTaken, Rejected, Unavailable, ZillizError
+from zilliz_operator.api.exceptions import InvalidSpec, Rejected, Unavailable, ZillizError
 from zilliz_operator.api.validate import validate
 from zilliz_operator.api.zillizcluster import ZillizCluster
 from zilliz_operator.desired import access as desired_access
@@ -24,7 +24,7 @@ from zilliz_operator.desired.store import bucket_name
 from zilliz_operator.policy import versions
 from zilliz_operator.policy.status import FALSE, UNKNOWN, StepResult, conditions
 from zilliz_operator.reconcile import children, recycle, statuses, vault
-from zilliz_operator.reconcile.accesspolicy import WITH_SECRET, secret_of
+from zilliz_operator.reconcile.accesspolicy import WITH_SECRET, ends, made_by, secret_of
 from zilliz_operator.reconcile.pass_ import Pass, World
 from zilliz_operator.reconcile.ports import Manifest
 from zilliz_operator.reconcile.queue import Key, Outcome
@@ -40,7 +40,7 @@ from zilliz_operator.reconcile.steps import (
     storage,
     workload,
 )
-from zilliz_operator.reconcile.steps.errors import LATER, failed, waits
+from zilliz_operator.reconcile.steps.errors import LATER, failed, not_understood, waits
 
 log = logging.getLogger(__name__)
 
@@ -92,9 +92,10 @@ class ClusterReconciler:
         try:
             p = await self._begin(raw)
         except _NotStarted as why:
-            return await self._write(raw, (), {}, ready=why.ready)
+            return await self._write(raw, _unseen(raw, why.ready), {}, ready=why.ready)
         await self._run(p)
-        return await self._write(raw, p.results, _fields(p), again=p.repeat_at_once)
+        ready = p.trouble if all(r.kept for r in p.results) else None
+        return await self._write(raw, p.results, _fields(p), ready=ready, again=p.repeat_at_once)
 
     async def teardown(self, key: Key) -> str:
         """Recycle; empty once the object may go."""
@@ -241,9 +242,16 @@ class ClusterReconciler:
             except ZillizError as error:
                 p.complete = False
                 p.results.append(failed(step.type, error))
-                if isinstance(error, NameTaken) and step.type is C.NAMESPACE_ISOLATED:
-                    return
-        await connection.publish(p)
+            except Exception as error:  # one step's bug must not hold up the others, nor leave the status as it was
+                log.exception("a step failed", extra={"object": p.cluster.ref, "condition": str(step.type)})
+                p.complete = False
+                p.results.append(not_understood(step.type, error))
+        if not p.kept(C.NAMESPACE_ISOLATED):
+            return
+        try:
+            await connection.publish(p)
+        except ZillizError as error:
+            p.trouble = failed(C.READY, error)
         if p.complete and self._world.leads():
             p.written += [f"-{name}" for name in await children.prune_unwanted(p.kube, p.live, p.wanted)]
         if p.written:
@@ -303,6 +311,13 @@ class ClusterReconciler:
 
 
 STEP_TYPES = tuple(step.type for step in STEPS)
+
+
+def _unseen(raw: Manifest, why: StepResult) -> list[StepResult]:
+    """Promises that were looked at before and cannot be now: they do not vanish, and nothing is claimed."""
+    before = {c.type for c in statuses.previous_conditions(raw)}
+    message = f"not checked: {why.message}"
+    return [StepResult(type, UNKNOWN, Reason.NOT_CHECKED, message) for type in STEP_TYPES if type in before]
 
 
 class _NotStarted(Exception):
@@ -380,11 +395,25 @@ def _fields(p: Pass) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if value is not None or key in p.raw.get("status", {})}
 
 
+def _complete(policy: AccessPolicy, p: Pass) -> bool:
+    """Whether every credential of a policy was there to be put in force."""
+    now = p.world.clock.now()
+    for subject in policy.spec.subjects:
+        end = ends(policy, subject)
+        if subject.kind in WITH_SECRET and (end is None or end > now):
+            secret = p.subject_secrets.get(f"{policy.metadata.namespace}/{secret_of(policy, subject)}")
+            if not made_by(policy, secret):
+                return False
+    return True
+
+
 def _in_force(p: Pass) -> list[dict[str, Any]]:
-    """Policies that this pass saw in force: all that were read, once door and server confirm."""
+    """Policies that this pass saw in force: all that were read with the Secrets of their subjects, once door and server confirm."""
     if not p.kept(C.ALLOWLIST_IN_FORCE, C.ACCESS_APPLIED) or p.repeat_at_once:
         return list((p.raw.get("status") or {}).get("policies") or ())
-    applied = [("Allowlist", a.metadata) for a in p.allowlists] + [("AccessPolicy", a.metadata) for a in p.policies]
+    applied = [("Allowlist", a.metadata) for a in p.allowlists] + [
+        ("AccessPolicy", a.metadata) for a in p.policies if _complete(a, p)
+    ]
     return [
         {"kind": kind, "name": meta.name, "generation": meta.generation}
         for kind, meta in sorted(applied, key=lambda x: (x[0], x[1].name))

@@ -103,6 +103,8 @@ class Pass:
     allow_anywhere: bool = False
     repeat_at_once: bool = False
     """Something learned in this pass changes what an earlier step would have done."""
+    trouble: StepResult | None = None
+    """What went wrong beside the promises; it keeps the cluster from being Ready."""
     complete: bool = True
     """False when some step could not say what it wants: then nothing is pruned."""
 

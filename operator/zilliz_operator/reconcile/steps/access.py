@@ -13,7 +13,7 @@ from zilliz_operator.desired import access as desired_access
 from zilliz_operator.policy import access as planned
 from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult
 from zilliz_operator.reconcile import vault
-from zilliz_operator.reconcile.accesspolicy import ends, secret_of
+from zilliz_operator.reconcile.accesspolicy import ends, made_by, secret_of
 from zilliz_operator.reconcile.pass_ import Pass
 from zilliz_operator.reconcile.ports import DoorAddress, Grant
 from zilliz_operator.reconcile.steps import door
@@ -46,7 +46,8 @@ async def _through(p: Pass, address: DoorAddress) -> StepResult:
         if not await milvus.login_works(address, user=ROOT, password=DEFAULT_ROOT_PASSWORD):
             message = (
                 "Milvus accepts neither root's stored password nor the default one: somebody changed it. "
-                "Put the right one into key root of the cluster's credentials Secret in the operator's namespace"
+                f"Put the right one into key {ROOT} of Secret {p.world.operator_namespace}/"
+                f"{vault.vault_name(p.ctx.cluster_id)}"
             )
             return StepResult(TYPE, FALSE, Reason.ROOT_PASSWORD_UNKNOWN, message, again_in=LATER)
         await milvus.change_password(address, user=ROOT, old=DEFAULT_ROOT_PASSWORD, new=root)
@@ -118,7 +119,7 @@ async def _users(p: Pass, address: DoorAddress, root: str) -> _Users:
         for lacking in change.add if change else ():
             await milvus.add_role(address, password=root, user=user, role=lacking)
             p.written.append(f"role {lacking} to {user}")
-    for user in _ended_users(p, found, wanted):
+    for user in _ended_users(p, found, wanted) if p.world.leads() else ():
         await milvus.drop_user(address, password=root, user=user)
         p.written.append(f"-user {user}")
     return _Users(wanted, found)
@@ -139,7 +140,7 @@ def _policy_users(p: Pass) -> dict[str, tuple[str, str]]:
             if subject.kind is not SubjectKind.CLUSTER_USER or role is None or (end is not None and end <= now):
                 continue
             secret = p.subject_secrets.get(f"{policy.metadata.namespace}/{secret_of(policy, subject)}")
-            password = decoded(secret).get("password")
+            password = decoded(secret).get("password") if made_by(policy, secret) else None
             if password:
                 users[subject.name] = (role, password)
     return users

@@ -1,5 +1,7 @@
 """The connection Secret in the project: how an application reaches the cluster, in the Service Binding shape."""
 
+from zilliz_operator.api import names
+from zilliz_operator.api.exceptions import NameTaken
 from zilliz_operator.api.zillizcluster import Exposure
 from zilliz_operator.desired import connection as desired_connection
 from zilliz_operator.policy import drift
@@ -24,7 +26,7 @@ def host(p: Pass) -> str:
 
 
 async def publish(p: Pass) -> None:
-    """Write it once the door's certificate is there; a Secret of that name that is not ours is left alone."""
+    """Write it once the door's certificate is there. Raises NameTaken for a Secret of that name that is not ours."""
     served = decoded(await p.kube.get("Secret", "gateway-tls", p.ctx.namespace))
     if "tls.crt" not in served:
         return
@@ -33,10 +35,12 @@ async def publish(p: Pass) -> None:
     )
     metadata = wanted["metadata"]
     existing = await p.world.hub.get("Secret", metadata["name"], metadata["namespace"])
-    if existing is not None and not (
-        set(metadata["labels"].items()) & set((existing["metadata"].get("labels") or {}).items())
-    ):
-        return
+    if existing is not None and (existing["metadata"].get("labels") or {}).get(names.CLUSTER_UID_LABEL) != p.ctx.uid:
+        raise NameTaken(
+            f"Secret {metadata['namespace']}/{metadata['name']}",
+            "exists and is not this cluster's; it was not touched. Delete or rename it: "
+            "applications find there how to connect",
+        )
     if existing is None or drift.needs_apply(wanted, existing):
         await p.world.hub.apply(drift.stamped(wanted))
         p.written.append(f"Secret/{metadata['name']}")

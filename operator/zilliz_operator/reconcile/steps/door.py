@@ -18,10 +18,10 @@ from zilliz_operator.desired.door import NEVER, DoorConfig, DoorFiles, DoorKey, 
 from zilliz_operator.policy import allowlist
 from zilliz_operator.policy.allowlist import Admission
 from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult
-from zilliz_operator.reconcile.accesspolicy import ends, secret_of
+from zilliz_operator.reconcile.accesspolicy import ends, made_by, secret_of
 from zilliz_operator.reconcile.pass_ import Door, Pass
 from zilliz_operator.reconcile.ports import Attestation, DoorAddress, Manifest
-from zilliz_operator.reconcile.steps.errors import SOON
+from zilliz_operator.reconcile.steps.errors import SOON, waits
 from zilliz_operator.reconcile.vault import decoded
 
 TYPE = ConditionType.ALLOWLIST_IN_FORCE
@@ -87,7 +87,7 @@ def keys(p: Pass) -> list[DoorKey]:
             if subject.kind is not SubjectKind.API_KEY or (end is not None and end <= now):
                 continue
             secret = p.subject_secrets.get(f"{policy.metadata.namespace}/{secret_of(policy, subject)}")
-            token = decoded(secret).get("token", "") if _of(policy.metadata.uid, secret) else ""
+            token = decoded(secret).get("token", "") if made_by(policy, secret) else ""
             user = desired_access.technical_user(policy.spec.role)
             if not token or user is None:
                 continue
@@ -97,11 +97,6 @@ def keys(p: Pass) -> list[DoorKey]:
                 digest=digest, key_id=key_id, user=user, expires=int(end.timestamp()) if end else NEVER
             )
     return list(found.values())
-
-
-def _of(policy_uid: str, secret: Manifest | None) -> bool:
-    labels = ((secret or {}).get("metadata") or {}).get("labels") or {}
-    return bool(labels.get(names.POLICY_UID_LABEL) == policy_uid)
 
 
 def pods(p: Pass) -> list[Manifest]:
@@ -153,6 +148,8 @@ async def attest(p: Pass) -> StepResult:
     found = await doors(p)
     if not found:
         return StepResult(TYPE, UNKNOWN, Reason.WAITING_FOR_PODS, "no gateway is there to ask yet", again_in=SOON)
+    if not p.config_hash:
+        return waits(TYPE, for_=ConditionType.WORKLOAD_READY)
     answers = await asyncio.gather(*(_ask(p, door) for door in found))
     current = [a for a in answers if isinstance(a, Attestation) and a.config == p.config_hash]
     p.in_force = len(current)

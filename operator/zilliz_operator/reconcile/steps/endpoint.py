@@ -28,7 +28,14 @@ async def verify(p: Pass) -> StepResult:
             TYPE, UNKNOWN, Reason.WAITING_FOR_PODS, f"{len(found)}/{door.REPLICAS} gateways are there", again_in=SOON
         )
     served = decoded(await p.kube.get("Secret", "gateway-tls", p.ctx.namespace))
-    leaf = x509.load_pem_x509_certificate(served["tls.crt"].encode())
+    try:
+        leaf = x509.load_pem_x509_certificate(served["tls.crt"].encode())
+    except ValueError:
+        message = (
+            f"tls.crt of Secret {p.ctx.namespace}/gateway-tls is no certificate, so somebody changed it: "
+            "delete that Secret, and cert-manager makes it anew"
+        )
+        return StepResult(TYPE, FALSE, Reason.CERTIFICATE_FAILED, message, again_in=LATER)
     expected = sha256(leaf.public_bytes(Encoding.DER)).hexdigest()
     outsider = _we_are_outside(p)
     findings = await asyncio.gather(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from zilliz_operator.api.conditions import ConditionType, Reason
+from zilliz_operator.api.exceptions import Unavailable
 from zilliz_operator.desired import bucket, credentials, identity
 from zilliz_operator.policy.status import FALSE, TRUE, StepResult
 from zilliz_operator.reconcile import children, vault
@@ -28,6 +29,8 @@ async def scope(p: Pass) -> StepResult:
     aspects = await store.ensure_identity(wanted)
     pair = p.vault.key_pair
     if not await store.key_pair_in_force(wanted, pair.access_key_id if pair else None):
+        if not p.world.leads():  # two that rotate at once take each other's keys away
+            raise Unavailable("leadership", "lost; the new leader goes on")
         pair = await store.rotate_key_pair(wanted)
         if pair is not None:
             # Stored before anything uses it: a crash here costs a rotation, never a key that nobody knows.

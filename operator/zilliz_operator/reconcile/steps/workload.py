@@ -62,13 +62,20 @@ def _missing(p: Pass) -> str:
 async def _milvus(p: Pass) -> list[Manifest]:
     served: dict[str, Any] = decoded(await p.kube.get("Secret", "milvus-tls", p.ctx.namespace))
     pair = p.vault.key_pair
+    live = p.live.get("StatefulSet", "milvus")
+    # While a certificate or key is not to be seen, what runs keeps its mark: a restart would not bring it back.
+    marks = ((live or {}).get("spec") or {}).get("template", {}).get("metadata", {}).get("annotations") or {}
     return desired_workload.objects(
         p.ctx,
         store_ca_pem=p.plane.store_ca_pem,
-        tls_fingerprint=sha256(served.get("tls.crt", "").encode()).hexdigest()[:16],
-        store_key_digest=sha256(pair.access_key_id.encode()).hexdigest()[:16] if pair else "",
+        tls_fingerprint=sha256(served["tls.crt"].encode()).hexdigest()[:16]
+        if "tls.crt" in served
+        else marks.get(names.PREFIX + "tls-fingerprint", ""),
+        store_key_digest=sha256(pair.access_key_id.encode()).hexdigest()[:16]
+        if pair
+        else marks.get(names.PREFIX + "store-key-digest", ""),
         restarted_at=(p.raw["metadata"].get("annotations") or {}).get(RESTARTED_AT, ""),
-        live=p.live.get("StatefulSet", "milvus"),
+        live=live,
     )
 
 
