@@ -223,7 +223,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.PROBE_FAILED: ReasonInfo("The door did something that it must not, or refused something that it must accept.", "Treat it as a security finding: the message says which check failed."),
     Reason.CERTIFICATE_MISMATCH: ReasonInfo("A gateway serves another certificate than the Secret holds.", "Wait a minute for the reload; if it stays, delete the gateway pod that the message names."),
     Reason.NO_BACKUP_POLICY: ReasonInfo("No backup policy covers the cluster.", "Create a BackupPolicy that selects it."),
-    Reason.NOT_YET: ReasonInfo("This version of the operator does not keep this promise yet, and does not claim it.", "See docs/security.md for what is kept today."),
+    Reason.NOT_YET: ReasonInfo("This version of the operator does not do this yet, and does not claim it.", "Use what the message names instead; docs/security.md says what is kept today.", terminal=True),
     Reason.CLUSTER_NOT_FOUND: ReasonInfo("The cluster that the spec names does not exist in this project.", "Correct spec.cluster, or create the cluster."),
     Reason.CLUSTERS_NOT_FOUND: ReasonInfo("Some or all of the selected clusters do not exist in this project.", "Correct spec.clusters, or create the clusters; the message names them."),
     Reason.BACKUP_NOT_FOUND: ReasonInfo("The backup that the spec names does not exist in this project.", "kubectl get zbk; correct the name."),

@@ -33,6 +33,7 @@ from zilliz_operator.reconcile.accesspolicy import AccessPolicyReconciler
 from zilliz_operator.reconcile.allowlist import AllowlistReconciler
 from zilliz_operator.reconcile.cluster import ClusterReconciler
 from zilliz_operator.reconcile.dataplane import DataPlaneReconciler
+from zilliz_operator.reconcile.notyet import NotYetReconciler, RecycledClusterReconciler
 from zilliz_operator.reconcile.pass_ import World
 from zilliz_operator.reconcile.queue import Key, Outcome, WorkQueue
 
@@ -221,6 +222,8 @@ class Operator:
             "DataPlane": data_plane.reconcile,
             "Allowlist": AllowlistReconciler(world).reconcile,
             "AccessPolicy": AccessPolicyReconciler(world).reconcile,
+            "RecycledCluster": RecycledClusterReconciler(world).reconcile,
+            **{kind: NotYetReconciler(world, kind).reconcile for kind in ("BackupPolicy", "Backup", "Restore")},
         }
         self._teardowns = {"ZillizCluster": cluster.teardown, "DataPlane": data_plane.teardown}
 

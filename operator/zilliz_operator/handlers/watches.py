@@ -13,7 +13,16 @@ from zilliz_operator.api import names
 from zilliz_operator.api.kinds import KINDS
 from zilliz_operator.reconcile.queue import Key
 
-OWN_KINDS = ("ZillizCluster", "DataPlane", "Allowlist", "AccessPolicy")
+OWN_KINDS = (
+    "ZillizCluster",
+    "DataPlane",
+    "Allowlist",
+    "AccessPolicy",
+    "BackupPolicy",
+    "Backup",
+    "Restore",
+    "RecycledCluster",
+)
 CHILD_KINDS = (
     "Namespace",
     "ResourceQuota",

@@ -107,6 +107,11 @@ class AccessPolicyReconciler:
                 "single sign-on and Kubernetes subjects are not in force in this release: use ApiKey or ClusterUser"
             )
             return SubjectFound({**entry, "state": "Pending", "message": message}, Reason.NOT_YET)
+        if policy.spec.role is None:
+            message = (
+                "spec.grants: custom grants are not in force in this release, so nothing is granted: use spec.role"
+            )
+            return SubjectFound({**entry, "state": "Pending", "message": message}, Reason.NOT_YET)
         end = ends(policy, subject)
         if end is not None and end <= self._world.clock.now():
             message = (

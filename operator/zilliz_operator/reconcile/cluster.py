@@ -23,7 +23,7 @@ from zilliz_operator.desired.context import ClusterContext, context_for
 from zilliz_operator.desired.store import bucket_name
 from zilliz_operator.policy import versions
 from zilliz_operator.policy.status import FALSE, UNKNOWN, StepResult, conditions
-from zilliz_operator.reconcile import children, recycle, statuses, vault
+from zilliz_operator.reconcile import children, notyet, recycle, statuses, vault
 from zilliz_operator.reconcile.accesspolicy import WITH_SECRET, ends, made_by, secret_of
 from zilliz_operator.reconcile.pass_ import Pass, World
 from zilliz_operator.reconcile.ports import Manifest
@@ -145,6 +145,9 @@ class ClusterReconciler:
             message = f"spec.dataPlane: no DataPlane is named {cluster.spec.data_plane}: create it (kubectl get zdp lists them)"
             raise _NotStarted(StepResult(C.READY, FALSE, Reason.DATA_PLANE_NOT_FOUND, message, again_in=LATER))
         data_plane = _parsed_plane(plane_raw)
+        unable = notyet.of_cluster(cluster, data_plane)
+        if unable is not None:
+            raise _NotStarted(unable)
         uid = cluster.metadata.uid
         try:
             plane = await self._world.data_planes.access(data_plane)
