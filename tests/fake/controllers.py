@@ -79,13 +79,13 @@ class CertManager:
     def _look(self, cert: Manifest) -> bool:
         namespace = cert["metadata"]["namespace"]
         secret = self._kube.peek("Secret", cert["spec"]["secretName"], namespace)
-        issued = (cert.get("status") or {}).get("issuedFor")
+        issued = ((secret or {"metadata": {}})["metadata"].get("annotations") or {}).get("issued-for")
         wanted = _digest({k: v for k, v in cert["spec"].items() if k != "renewBefore"})
         if secret is not None and issued == wanted:
-            return False
+            return self._issued(cert, secret)
         why = self.refuses or self._not_ready(cert)
         if why:
-            return self._status(cert, {"conditions": [_condition("Ready", "False", why)], "issuedFor": issued})
+            return self._status(cert, {"conditions": [_condition("Ready", "False", why)]})
         self._issue(cert)
         return True
 
@@ -110,17 +110,24 @@ class CertManager:
         self._kube.put(
             {
                 "kind": "Secret",
-                "metadata": {"name": spec["secretName"], "namespace": metadata["namespace"]},
+                "metadata": {
+                    "name": spec["secretName"],
+                    "namespace": metadata["namespace"],
+                    "annotations": {
+                        "issued-for": _digest({k: v for k, v in spec.items() if k != "renewBefore"}),
+                        "until": utc(until),
+                    },
+                },
                 "type": "kubernetes.io/tls",
                 "data": data,
             }
         )
-        done = {
-            "conditions": [_condition("Ready", "True", "Certificate is up to date and has not expired")],
-            "notAfter": utc(until),
-            "issuedFor": _digest({k: v for k, v in spec.items() if k != "renewBefore"}),
-        }
-        self._status(cert, done)
+        self._issued(cert, self._kube.must("Secret", spec["secretName"], metadata["namespace"]))
+
+    def _issued(self, cert: Manifest, secret: Manifest) -> bool:
+        ready = _condition("Ready", "True", "Certificate is up to date and has not expired")
+        until = secret["metadata"]["annotations"]["until"]
+        return self._status(cert, {"conditions": [ready], "notAfter": until})
 
     def _status(self, cert: Manifest, status: Manifest) -> bool:
         before = cert.get("status")
@@ -291,6 +298,14 @@ class Workloads:
             self.servers.setdefault(metadata["namespace"], Server()).start()
         else:
             self.gateways[metadata["uid"]] = self._mounted(metadata["namespace"])
+
+    @property
+    def lagging(self) -> bool:
+        """Whether some gateway's kubelet has something to bring yet."""
+        live = {pod["metadata"]["uid"]: pod["metadata"]["namespace"] for pod in self._kube.find("Pod")}
+        return self.kubelet and any(
+            gateway != self._mounted(live[uid]) for uid, gateway in self.gateways.items() if uid in live
+        )
 
     def _sync_mounts(self) -> None:
         """A kubelet looks at mounts at once when the pod itself changes, else within about a minute."""

@@ -40,15 +40,29 @@ async def test_every_child_comes_back_when_it_is_deleted(world: FakeWorld) -> No
     assert {key: wanted(obj) for key, obj in ours(world).items()} == {key: wanted(obj) for key, obj in before.items()}
 
 
+SPOILED: dict[str, dict[str, object]] = {
+    "StatefulSet": {"replicas": 0},
+    "Deployment": {"replicas": 1},
+    "Service": {"selector": {"app": "mine"}},
+    "PodDisruptionBudget": {"maxUnavailable": 0},
+    "NetworkPolicy": {"policyTypes": []},
+    "ResourceQuota": {"hard": {"pods": "1000"}},
+    "LimitRange": {"limits": []},
+    "Certificate": {"renewBefore": "1h"},
+    "Issuer": {"ca": {"secretName": "mine"}},
+}
+
+
 def spoiled(obj: Manifest) -> None:
     """Change something that we set, whatever kind it is, and take our mark away."""
     obj["metadata"]["labels"] = {"app": "mine"}
-    for part in ("data", "spec"):
-        fields = obj.get(part) or {}
-        for key in list(fields):
-            if isinstance(fields[key], str):
-                fields[key] = "c3BvaWxlZA==" if obj["kind"] == "Secret" else "ClusterIP" if key == "type" else "spoiled"
-                return
+    match obj["kind"]:
+        case "Secret" | "ConfigMap":
+            obj["data"][min(obj["data"])] = "c3BvaWxlZA=="
+        case "ServiceAccount":
+            obj["automountServiceAccountToken"] = True
+        case kind if obj["metadata"]["name"] != "selfsigned":
+            obj["spec"] |= SPOILED[kind]
 
 
 async def test_every_child_is_put_right_when_it_is_edited(world: FakeWorld) -> None:
@@ -61,7 +75,7 @@ async def test_every_child_is_put_right_when_it_is_edited(world: FakeWorld) -> N
         await world.settle()
         live = world.kube.must(kind, name, world.space())
         assert wanted(live)["metadata"]["labels"].items() >= wanted(before[kind, name])["metadata"]["labels"].items()
-        for part in ("data", "spec"):
+        for part in ("data", "spec", "automountServiceAccountToken"):
             assert live.get(part) == before[kind, name].get(part), f"{kind} {name} {part}"
         assert world.ready()["status"] == "True", f"{kind} {name}: {world.ready()}"
 

@@ -337,7 +337,7 @@ class Runner:
                 continue
             due = self.next_due()
             soon = due is not None and due <= self.world.clock.now() + timedelta(seconds=short)
-            if due is None or not soon or idle > 3 * len(self.timers) + 3:
+            if due is None or not soon or (idle > 3 * len(self.timers) + 3 and not self.world.workloads.lagging):
                 return
             self.world.clock.time = max(due, self.world.clock.now())
             for key in [key for key, at in self.timers.items() if at <= self.world.clock.now()]:

@@ -153,7 +153,16 @@ async def attest(p: Pass) -> StepResult:
     answers = await asyncio.gather(*(_ask(p, door) for door in found))
     current = [a for a in answers if isinstance(a, Attestation) and a.config == p.config_hash]
     p.in_force = len(current)
-    await _nudge(p, lagging={door.pod for door, a in zip(found, answers, strict=True) if a not in current})
+    certificate = await _certificate(p)
+    await _nudge(
+        p,
+        certificate,
+        lagging={
+            door.pod
+            for door, a in zip(found, answers, strict=True)
+            if a not in current or (isinstance(a, Attestation) and certificate not in ("", a.certificate))
+        },
+    )
     short = p.config_hash[:12]
     if len(current) < max(REPLICAS, len(found)) and not (p.ctx.suspended and len(current) == len(found)):
         return _pending(found, answers, current=len(current), short=short)
@@ -191,11 +200,22 @@ async def _ask(p: Pass, door: Door) -> Attestation | str:
         return f"{door.pod}: {error}"
 
 
-async def _nudge(p: Pass, *, lagging: set[str]) -> None:
+async def _certificate(p: Pass) -> str:
+    """SHA-256 of the certificate that the gateways should serve; empty while there is none to be read."""
+    served = decoded(await p.kube.get("Secret", "gateway-tls", p.ctx.namespace))
+    try:
+        leaf = x509.load_pem_x509_certificate(served.get("tls.crt", "").encode())
+    except ValueError:
+        return ""
+    return hashlib.sha256(leaf.public_bytes(Encoding.DER)).hexdigest()
+
+
+async def _nudge(p: Pass, certificate: str, *, lagging: set[str]) -> None:
     """An annotation on the pod makes its kubelet look at the volumes now instead of within a minute."""
+    wanted = f"{p.config_hash}.{certificate[:16]}"
     for pod in pods(p):
         name = pod["metadata"]["name"]
-        if name in lagging and (pod["metadata"].get("annotations") or {}).get(CONFIG_ANNOTATION) != p.config_hash:
-            patch = {"metadata": {"annotations": {CONFIG_ANNOTATION: p.config_hash}}}
+        if name in lagging and (pod["metadata"].get("annotations") or {}).get(CONFIG_ANNOTATION) != wanted:
+            patch = {"metadata": {"annotations": {CONFIG_ANNOTATION: wanted}}}
             await p.kube.merge_patch("Pod", name, p.ctx.namespace, patch)
             p.written.append(f"Pod/{name}")
