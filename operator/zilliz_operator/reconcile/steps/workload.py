@@ -8,6 +8,8 @@ from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.desired import credentials, gateway
 from zilliz_operator.desired import workload as desired_workload
 from zilliz_operator.desired.access import TECHNICAL_USERS
+from zilliz_operator.desired.workload import builtin
+from zilliz_operator.policy import window
 from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult
 from zilliz_operator.reconcile import children
 from zilliz_operator.reconcile.pass_ import Pass
@@ -18,6 +20,8 @@ from zilliz_operator.reconcile.vault import ROOT, decoded
 
 TYPE = ConditionType.WORKLOAD_READY
 RESTARTED_AT = names.PREFIX + "restarted-at"
+TLS_MARK = names.PREFIX + "tls-fingerprint"
+KEY_MARK = names.PREFIX + "store-key-digest"
 
 
 async def run(p: Pass) -> StepResult:
@@ -39,6 +43,7 @@ async def run(p: Pass) -> StepResult:
         return StepResult(
             TYPE, UNKNOWN, Reason.NOT_CHECKED, f"Milvus is not started yet: waits for {missing}", again_in=SOON
         )
+    await _grow(p)
     return _state(p)
 
 
@@ -60,23 +65,39 @@ def _missing(p: Pass) -> str:
 
 
 async def _milvus(p: Pass) -> list[Manifest]:
+    """Milvus as wanted. What only we want (a renewed certificate, a rotated key) waits for the maintenance window."""
     served: dict[str, Any] = decoded(await p.kube.get("Secret", "milvus-tls", p.ctx.namespace))
-    pair = p.vault.key_pair
-    live = p.live.get("StatefulSet", "milvus")
-    # While a certificate or key is not to be seen, what runs keeps its mark: a restart would not bring it back.
-    marks = ((live or {}).get("spec") or {}).get("template", {}).get("metadata", {}).get("annotations") or {}
+    pair, live = p.vault.key_pair, p.live.get("StatefulSet", "milvus")
+    wanted = {
+        TLS_MARK: _mark(served.get("tls.crt", "")),
+        KEY_MARK: _mark(pair.access_key_id if pair else ""),
+    }
+    if live is not None:
+        born = live["spec"]["template"]["metadata"].get("annotations") or {}
+        closed = not window.is_open(p.ctx.spec.maintenance_window, p.world.clock.now())
+        # A certificate or key that is not to be seen for now is no new one: a restart would not bring it back.
+        wanted = {mark: born.get(mark, value) if closed or not value else value for mark, value in wanted.items()}
     return desired_workload.objects(
         p.ctx,
         store_ca_pem=p.plane.store_ca_pem,
-        tls_fingerprint=sha256(served["tls.crt"].encode()).hexdigest()[:16]
-        if "tls.crt" in served
-        else marks.get(names.PREFIX + "tls-fingerprint", ""),
-        store_key_digest=sha256(pair.access_key_id.encode()).hexdigest()[:16]
-        if pair
-        else marks.get(names.PREFIX + "store-key-digest", ""),
+        tls_fingerprint=wanted[TLS_MARK],
+        store_key_digest=wanted[KEY_MARK],
         restarted_at=(p.raw["metadata"].get("annotations") or {}).get(RESTARTED_AT, ""),
         live=live,
     )
+
+
+def _mark(value: str) -> str:
+    return sha256(value.encode()).hexdigest()[:16] if value else ""
+
+
+async def _grow(p: Pass) -> None:
+    """Ask for a bigger volume when the spec does. A StatefulSet's own claim template cannot be changed any more."""
+    claim = await p.kube.get("PersistentVolumeClaim", builtin.CLAIM, p.ctx.namespace)
+    growth = builtin.volume_growth(p.ctx, claim) if claim is not None else None
+    if growth is not None:
+        await p.kube.merge_patch("PersistentVolumeClaim", builtin.CLAIM, p.ctx.namespace, growth)
+        p.written.append(f"PersistentVolumeClaim/{builtin.CLAIM}")
 
 
 def _state(p: Pass) -> StepResult:
