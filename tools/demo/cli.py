@@ -64,6 +64,7 @@ def install_operator(*, values: Path = VALUES, extra: Sequence[str] = ()) -> Non
         "--wait", "--timeout", "5m", *extra,
     )  # fmt: skip
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
 
 
 def kubectl(*words: str, input: str | None = None) -> str:

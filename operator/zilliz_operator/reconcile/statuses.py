@@ -3,9 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zilliz_operator.api.conditions import Condition, ConditionType
+from zilliz_operator.api.conditions import Condition, ConditionType, Reason
 from zilliz_operator.api.exceptions import ZillizError
 from zilliz_operator.reconcile.ports import Kube, Manifest
+
+
+_ON_THE_WAY = frozenset(
+    {Reason.PROGRESSING, Reason.CONFIGURATION_PENDING, Reason.NOT_CHECKED, Reason.SUSPENDED}
+    | {reason for reason in Reason if reason.startswith("Waiting")}
+)
+"""Reasons that are news, not warnings, while an object is being made."""
 
 
 async def write(kube: Kube, raw: Manifest, *, conditions: Sequence[Condition], fields: Mapping[str, Any]) -> bool:
@@ -37,7 +44,8 @@ async def _tell(kube: Kube, raw: Manifest, *, before: Mapping[str, Any], conditi
     )
     if ready is None or (previous.get("status"), previous.get("reason")) == (ready.status, str(ready.reason)):
         return
-    kind = "Normal" if ready.status == "True" or not previous else "Warning"
+    was_kept = previous.get("status") == "True"
+    kind = "Normal" if ready.status == "True" or (ready.reason in _ON_THE_WAY and not was_kept) else "Warning"
     try:
         await kube.event(raw, type=kind, reason=str(ready.reason), message=ready.message)
     except ZillizError:
