@@ -29,10 +29,15 @@ from zilliz_operator.agent.snapshot import (
 _STEP = 0.05
 _PROOF_SECONDS = 5.0
 _CHECK_SECONDS = 30.0
+_LOAD_PAUSE, _LONGEST_PAUSE = 60.0, 900.0
 
 
 class Refused(Exception):
     """HAProxy refuses a configuration; the text is its own words, without any secret."""
+
+
+class NotLoaded(Refused):
+    """It passed the check and did not start. Trying costs: HAProxy stops listening for the two seconds it tries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,8 @@ class Keeper:
         self._lock = threading.Lock()
         self._seen: object = None
         self._last_error = ""
-        self._retry_at = 0.0
+        self._wanted = ""
+        self._retry_at = self._pause = 0.0
         self._proof_at = 0.0
         self.load_failed = threading.Event()
         """Set by whoever reads HAProxy's messages when it says that a load failed."""
@@ -73,18 +79,50 @@ class Keeper:
     def tick(self) -> None:
         """One look; acts only on a change, after a failure, or when the running HAProxy has drifted."""
         seen, now = fingerprint(self._settings.mounts), time.monotonic()
-        if seen == self._seen and not (self._last_error and now >= self._retry_at) and not self._proof_due(now):
+        if seen != self._seen or (self._last_error and now >= self._retry_at):
+            self._seen = seen
+            self._follow()
+        elif now >= self._proof_at:
+            self._mend()
+        else:
             return
-        self._seen = seen
+        self._proof_at = time.monotonic() + _PROOF_SECONDS
+
+    def _follow(self) -> None:
+        """Bring what is mounted into force."""
         try:
             snapshot = read_mounts(self._settings.mounts)
+            if snapshot.digest != self._wanted:
+                self._wanted, self._pause = snapshot.digest, 0.0
             with self._lock:
                 self._bring(snapshot)
+        except NotLoaded as error:
+            self._pause = min(max(self._pause * 2, _LOAD_PAUSE), _LONGEST_PAUSE)
+            self._failed(str(error), pause=self._pause)
         except (Incomplete, Refused, RuntimeFailure, OSError, subprocess.SubprocessError) as error:
-            self._failed(str(error))
+            self._failed(str(error), pause=self._settings.retry_seconds)
         else:
             self._last_error = ""
-        self._proof_at = time.monotonic() + _PROOF_SECONDS
+
+    def _mend(self) -> None:
+        """Has the running HAProxy lost what it was given? Then give it back. Not running is the supervisor's to cure."""
+        with self._lock:
+            current, processes = self._store.current(), self._processes_or_none()
+            if current is None or processes is None:
+                return
+            snapshot = read_generation(current)
+            if self._is_proven(snapshot):
+                if snapshot.digest == self._wanted:
+                    self._last_error = ""
+                return
+            event("configuration-drifted", level="warning", config=snapshot.config_hash)
+            if self._swapped(snapshot, processes):
+                return
+            try:
+                self._reload(processes)
+                self._await_load(current, snapshot)
+            except (Refused, OSError) as error:
+                self._failed(str(error), pause=_LOAD_PAUSE)
 
     def in_force(self) -> InForce:
         """Ask the running HAProxy; takes no one's word for it."""
@@ -116,20 +154,8 @@ class Keeper:
             last_error=self._last_error,
         )
 
-    def _proof_due(self, now: float) -> bool:
-        """Every few seconds: has the running HAProxy lost what it was given?"""
-        if now < self._proof_at:
-            return False
-        self._proof_at = now + _PROOF_SECONDS
-        with self._lock:
-            try:
-                snapshot = self._current_snapshot()
-                return snapshot is None or not self._proven(snapshot)
-            except RuntimeFailure:
-                return False  # Not running: the supervisor starts it, from the current generation.
-
-    def _failed(self, message: str) -> None:
-        self._retry_at = time.monotonic() + self._settings.retry_seconds
+    def _failed(self, message: str, *, pause: float) -> None:
+        self._retry_at = time.monotonic() + pause
         if message != self._last_error:
             event("configuration-refused", level="error", message=message)
         self._last_error = message
@@ -161,15 +187,25 @@ class Keeper:
         self._swap_everywhere(snapshot, processes)
         self._hand_over_state(fresh, processes)
         self._store.make_current(fresh)
-        self.load_failed.clear()
-        os.kill(processes.master, signal.SIGUSR2)
+        self._reload(processes)
         try:
             self._await_load(fresh, snapshot)
-        except Refused:
+        except NotLoaded:
             self._store.make_current(before)
-            self._swap_everywhere(old, processes)
+            self._swap_everywhere(old, self._answering() or processes)
             raise
         return "reload"
+
+    def _reload(self, processes: Processes) -> None:
+        self.load_failed.clear()
+        os.kill(processes.master, signal.SIGUSR2)
+
+    def _answering(self) -> Processes | None:
+        """The processes, once the master is back from a reload."""
+        deadline = time.monotonic() + _PROOF_SECONDS
+        while (found := self._processes_or_none()) is None and time.monotonic() < deadline:
+            time.sleep(_STEP)
+        return found
 
     def _check(self, generation: Path, snapshot: Snapshot) -> None:
         """Let HAProxy itself judge the files."""
@@ -193,9 +229,9 @@ class Keeper:
             if self._is_proven(snapshot, generation):
                 return
             if self.load_failed.is_set():
-                raise Refused("HAProxy failed to load the configuration; its messages are in this pod's log")
+                raise NotLoaded("HAProxy failed to load the configuration; its messages are in this pod's log")
             time.sleep(_STEP)
-        raise Refused(f"HAProxy did not show the new configuration within {self._settings.load_seconds:.0f} s")
+        raise NotLoaded(f"HAProxy did not show the new configuration within {self._settings.load_seconds:.0f} s")
 
     def _current_snapshot(self) -> Snapshot | None:
         current = self._store.current()
