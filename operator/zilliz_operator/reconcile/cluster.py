@@ -94,7 +94,7 @@ class ClusterReconciler:
         except _NotStarted as why:
             return await self._write(raw, _unseen(raw, why.ready), {}, ready=why.ready)
         await self._run(p)
-        ready = p.trouble if all(r.kept for r in p.results) else None
+        ready = p.trouble if p.trouble and (p.trouble.terminal or all(r.kept for r in p.results)) else None
         return await self._write(raw, p.results, _fields(p), ready=ready, again=p.repeat_at_once)
 
     async def teardown(self, key: Key) -> str:
@@ -166,7 +166,7 @@ class ClusterReconciler:
             raise _NotStarted(
                 StepResult(C.READY, FALSE, Reason.CREDENTIALS_MISSING, str(error), again_in=LATER)
             ) from None
-        ctx = self._context(cluster, data_plane, live)
+        ctx, refused = self._context(cluster, data_plane, live)
         allowlists, policies, secrets = await self._policies(cluster)
         stored = await self._world.hub.get("Secret", vault.vault_name(ctx.cluster_id), self._world.operator_namespace)
         fallbacks = {**_from(live, "milvus-root"), **_from(live, "technical-users"), **_from(live, "store-credentials")}
@@ -189,24 +189,33 @@ class ClusterReconciler:
             policies=policies,
             subject_secrets=secrets,
             public_issuer=public,
+            trouble=refused,
         )
 
-    def _context(self, cluster: ZillizCluster, data_plane: DataPlane, live: children.Live) -> ClusterContext:
+    def _context(
+        self, cluster: ZillizCluster, data_plane: DataPlane, live: children.Live
+    ) -> tuple[ClusterContext, StepResult | None]:
+        """The context, and why its version is not the one asked for. What runs goes on: a wrong version must not keep an
+        address from being taken off a list."""
         running = _running(cluster, live)
-        catalogue = data_plane.spec.versions
+        catalogue, trouble = data_plane.spec.versions, None
         try:
             chosen = versions.effective(requested=cluster.spec.version, running=running, catalogue=catalogue)
         except InvalidSpec as refused:
             listed = cluster.spec.version in {entry.version for entry in catalogue}
             reason = Reason.DOWNGRADE_REFUSED if listed else Reason.UNKNOWN_VERSION
-            raise _NotStarted(StepResult(C.READY, FALSE, reason, str(refused), again_in=LATER)) from None
-        return context_for(
+            trouble = StepResult(C.READY, FALSE, reason, str(refused), again_in=LATER)
+            if running is None:
+                raise _NotStarted(trouble) from None
+            chosen = versions.effective(requested=None, running=running, catalogue=catalogue)
+        ctx = context_for(
             cluster,
             data_plane,
             version=chosen.version,
             image=chosen.image,
             operator_namespace=self._world.operator_namespace,
         )
+        return ctx, trouble
 
     async def _policies(
         self, cluster: ZillizCluster
@@ -254,7 +263,7 @@ class ClusterReconciler:
         try:
             await connection.publish(p)
         except ZillizError as error:
-            p.trouble = failed(C.READY, error)
+            p.trouble = p.trouble or failed(C.READY, error)
         if p.complete and self._world.leads():
             p.written += [f"-{name}" for name in await children.prune_unwanted(p.kube, p.live, p.wanted)]
         if p.written:

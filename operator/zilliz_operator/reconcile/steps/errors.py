@@ -44,6 +44,8 @@ def failed(type: ConditionType, error: ZillizError) -> StepResult:
             return StepResult(type, FALSE, reason, str(error), again_in=LATER)
         case NameTaken():
             return StepResult(type, FALSE, Reason.NAME_TAKEN, str(error), again_in=LATER)
+        case InvalidSpec(path=path) if path.startswith("spec."):
+            return StepResult(type, FALSE, Reason.UNSUPPORTED, str(error), again_in=LATER)
         case InvalidSpec():
             return StepResult(type, FALSE, Reason.API_REJECTED, str(error), again_in=LATER)
         case Conflict():
