@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 MARKS = {"True": "[green]✓[/]", "False": "[red]✗[/]"}
@@ -19,7 +20,7 @@ def table(name: str, conditions: Conditions, *, seconds: float) -> Table:
         shown.add_column(column, overflow="fold")
     for condition in conditions:
         mark = MARKS.get(condition["status"], "[yellow]?[/]")
-        shown.add_row(mark, condition["type"], condition["reason"], condition.get("message", "")[:160])
+        shown.add_row(mark, condition["type"], condition["reason"], escape(condition.get("message", "")[:160]))
     return shown
 
 
