@@ -80,6 +80,17 @@ async def test_every_child_is_put_right_when_it_is_edited(world: FakeWorld) -> N
         assert world.ready()["status"] == "True", f"{kind} {name}: {world.ready()}"
 
 
+async def test_taking_only_the_mark_of_the_cluster_away_is_noticed_at_once(world: FakeWorld) -> None:
+    """It names the cluster to wake; the namespace names it as well."""
+    await world.quickstart()
+    before = copied(world.kube.must("ConfigMap", "gateway-config", world.space())["metadata"]["labels"])
+    world.kube.edit(
+        "ConfigMap", "gateway-config", world.space(), lambda o: o["metadata"]["labels"].pop(names.CLUSTER_UID_LABEL)
+    )
+    await world.settle()
+    assert world.kube.must("ConfigMap", "gateway-config", world.space())["metadata"]["labels"] == before
+
+
 @pytest.mark.parametrize("kind", ["Namespace"])
 async def test_the_namespaces_marks_come_back(world: FakeWorld, kind: str) -> None:
     await world.quickstart()

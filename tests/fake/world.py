@@ -319,7 +319,7 @@ class Runner:
         elif obj["kind"] in watches.CHILD_KINDS:
             labels = metadata.get("labels") or {}
             if labels.get("app.kubernetes.io/managed-by") == "zilliz-operator":
-                self._wake(*watches.child_wakes(labels, self.roster))
+                self._wake(*watches.child_wakes(labels, self.roster, namespace=metadata.get("namespace") or metadata["name"]))
 
     def next_due(self) -> datetime | None:
         return min(self.timers.values(), default=None)

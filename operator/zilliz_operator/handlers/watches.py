@@ -62,6 +62,11 @@ class Roster:
     def by_uid(self, uid: str) -> Key | None:
         return self._uids.get(uid)
 
+    def living_in(self, namespace: str) -> Iterable[Key]:
+        """The cluster whose own namespace this is."""
+        clusters = ((uid, key) for uid, key in self._uids.items() if key.kind == "ZillizCluster")
+        return [key for uid, key in clusters if names.cluster_namespace(names.cluster_id(uid)) == namespace]
+
     def keys(self, kind: str, *, namespace: str | None = None) -> Iterable[Key]:
         return [k for k in self._uids.values() if k.kind == kind and namespace in (None, k.namespace)]
 
@@ -98,8 +103,8 @@ def wakes(kind: str, obj: Any, roster: Roster) -> list[Key]:
     return []
 
 
-def child_wakes(labels: Any, roster: Roster) -> list[Key]:
-    """Whom an event about a labelled child concerns."""
+def child_wakes(labels: Any, roster: Roster, *, namespace: str) -> list[Key]:
+    """Whom an event about a child concerns: whom its marks name, else (somebody took them away) whose namespace it is in."""
     woken: list[Key] = []
     for label in (names.CLUSTER_UID_LABEL, names.POLICY_UID_LABEL):
         key = roster.by_uid(labels.get(label, ""))
@@ -107,7 +112,9 @@ def child_wakes(labels: Any, roster: Roster) -> list[Key]:
             woken.append(key)
             if key.kind == "AccessPolicy":
                 woken += roster.keys("ZillizCluster", namespace=key.namespace)
-    return woken
+    if woken:
+        return woken
+    return [*roster.living_in(namespace), *roster.keys("AccessPolicy", namespace=namespace)]
 
 
 def register(
@@ -161,8 +168,8 @@ def _hold_until_torn_down(registry: kopf.OperatorRegistry, kind: str, *, teardow
 
 
 def _watch_children(registry: kopf.OperatorRegistry, kind: str, *, roster: Roster, wake: Wake) -> None:
-    async def changed(labels: Any, **_: Any) -> None:
-        for key in child_wakes(labels, roster):
+    async def changed(labels: Any, namespace: str | None, name: str, **_: Any) -> None:
+        for key in child_wakes(labels, roster, namespace=namespace or name):  # a Namespace lies in none but its own
             wake(key, 0.0)
 
     kopf.on.event(*_resource(kind), registry=registry, id="changed")(changed)
