@@ -96,6 +96,9 @@ class CertManager:
         issuer = self._kube.peek(ref["kind"], ref["name"], where)
         if issuer is None:
             return f"{ref['kind']} {ref['name']} not found"
+        told = {c["type"]: c for c in (issuer.get("status") or {}).get("conditions") or ()}
+        if told.get("Ready", {}).get("status") == "False":
+            return f"{ref['name']} is not ready"
         authority = (issuer["spec"].get("ca") or {}).get("secretName")
         if authority and ref["kind"] == "Issuer" and self._kube.peek("Secret", authority, namespace) is None:
             return f"{ref['name']} has no Secret yet"

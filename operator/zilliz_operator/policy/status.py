@@ -12,6 +12,17 @@ from zilliz_operator.api.conditions import REASONS, Condition, ConditionType, Re
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 
+ON_ITS_WAY = frozenset(
+    {
+        Reason.PROGRESSING,
+        Reason.NOT_CHECKED,
+        Reason.CONFIGURATION_PENDING,
+        Reason.ROTATING,
+        *(reason for reason in Reason if reason.startswith("WaitingFor")),
+    }
+)
+"""Reasons that pass by themselves, and often only because an earlier step has not passed yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
@@ -56,9 +67,15 @@ def conditions(
 
 
 def summarize(results: Sequence[StepResult]) -> StepResult:
-    """Ready, from the steps: a terminal failure first, then the first False, then the first Unknown."""
+    """Ready, from the steps: a terminal failure first, then what is broken, then what cannot be seen, then what is only on its way.
+
+    So a store that is down is named, and not the steps that wait for it.
+    """
+    news = [r for r in results if r.reason not in ON_ITS_WAY]
     failed = (
         next((r for r in results if r.terminal), None)
+        or next((r for r in news if r.status == FALSE), None)
+        or next((r for r in news if r.status == UNKNOWN), None)
         or next((r for r in results if r.status == FALSE), None)
         or next((r for r in results if r.status == UNKNOWN), None)
     )
