@@ -1,0 +1,63 @@
+"""How long a deleted child of a cluster stays away."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.errors import BenchError
+from bench.world import World
+
+GIVE_UP_SECONDS = 20.0
+SETTLE = (0.5, 1.5)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Child:
+    """What is deleted."""
+
+    kind: str
+    collection: str  # path below the namespace's own, with {namespace}
+    name: str
+
+
+CHILDREN = (
+    Child(
+        kind="NetworkPolicy",
+        collection="/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies",
+        name="default-deny",
+    ),
+    Child(kind="ConfigMap", collection="/api/v1/namespaces/{namespace}/configmaps", name="gateway-config"),
+)
+
+
+def measure(
+    world: World, namespace: str, *, tries: int, seconds: float, say: Callable[[str], None]
+) -> dict[str, list[float]]:
+    """Kind → seconds to repair, kinds in turn; stops early when `seconds` are over."""
+    took: dict[str, list[float]] = {child.kind: [] for child in CHILDREN}
+    deadline = time.monotonic() + seconds
+    rng = random.Random(11)
+    for number in range(tries):
+        for child in CHILDREN:
+            took[child.kind].append(_once(world, child.collection.format(namespace=namespace), child.name))
+            # not in step with the operator's own rhythm, or one phase of it would be all that is seen
+            time.sleep(rng.uniform(*SETTLE))
+        if time.monotonic() > deadline or world.budget.left < 0:
+            break
+        if (number + 1) % 10 == 0:
+            say(f"repairs: {number + 1} of {tries} tries of each kind")
+    return took
+
+
+def _once(world: World, collection: str, name: str) -> float:
+    """Delete, and watch for its successor."""
+    version = world.kube.request("GET", collection)["metadata"]["resourceVersion"]
+    began = time.monotonic()
+    world.kube.delete(f"{collection}/{name}")
+    for event in world.kube.watch(collection, resource_version=version, seconds=int(GIVE_UP_SECONDS)):
+        if event["type"] == "ADDED" and event["object"]["metadata"]["name"] == name:
+            return time.monotonic() - began
+    raise BenchError(f"{collection}/{name} was deleted and not made again within {GIVE_UP_SECONDS:.0f} s")

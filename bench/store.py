@@ -1,0 +1,65 @@
+"""What recycling rightly keeps in the object store and a bench must not leave there: buckets and their users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from tools.devcluster import layout as at
+from tools.devcluster import store as devstore
+from tools.devcluster.layout import Layout
+
+
+def purge(layout: Layout, buckets: Sequence[str]) -> None:
+    """Remove buckets with every version in them, and the user of each."""
+    s3, iam = _client(layout, "s3"), _client(layout, "iam")
+    for bucket in buckets:
+        _empty(s3, bucket)
+        _ignore_missing(s3.delete_bucket, Bucket=bucket)
+        _remove_user(iam, bucket.removesuffix("-data") + "-milvus")
+
+
+def _client(layout: Layout, service: str) -> Any:
+    key, secret = devstore.admin_keys(layout)
+    return boto3.client(  # type: ignore[call-overload]
+        service,
+        endpoint_url=f"https://{layout.address}:{at.STORE_ADMIN_PORT}",
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        region_name="us-east-1",
+        verify=str(layout.pki / "store.crt"),
+        config=Config(retries={"max_attempts": 2}, s3={"addressing_style": "path"}),
+    )
+
+
+def _empty(s3: Any, bucket: str) -> None:
+    try:
+        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            for found in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+                s3.delete_object(Bucket=bucket, Key=found["Key"], VersionId=found["VersionId"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchBucket":
+            raise
+
+
+def _remove_user(iam: Any, name: str) -> None:
+    for key in _ignore_missing(iam.list_access_keys, UserName=name).get("AccessKeyMetadata", ()):
+        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+    for policy in _ignore_missing(iam.list_attached_user_policies, UserName=name).get("AttachedPolicies", ()):
+        iam.detach_user_policy(UserName=name, PolicyArn=policy["PolicyArn"])
+        _ignore_missing(iam.delete_policy, PolicyArn=policy["PolicyArn"])
+    _ignore_missing(iam.delete_user, UserName=name)
+
+
+def _ignore_missing(call: Any, **arguments: str) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = call(**arguments)
+        return answer
+    except ClientError as error:
+        if error.response["Error"]["Code"] in {"NoSuchEntity", "NoSuchBucket"}:
+            return {}
+        raise
