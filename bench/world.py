@@ -29,6 +29,7 @@ PROJECT_LABEL = f"{objects.GROUP}/project"
 _PATHS = {
     "Namespace": NAMESPACES,
     "ZillizCluster": f"/apis/{objects.API_VERSION}/namespaces/{{namespace}}/zillizclusters",
+    "RecycledCluster": f"/apis/{objects.API_VERSION}/namespaces/{{namespace}}/recycledclusters",
     "Allowlist": f"/apis/{objects.API_VERSION}/namespaces/{{namespace}}/allowlists",
     "AccessPolicy": f"/apis/{objects.API_VERSION}/namespaces/{{namespace}}/accesspolicies",
     "MutatingAdmissionPolicy": "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies",
@@ -124,8 +125,9 @@ class World:
         """
         began = time.monotonic()
         clusters = self.clusters(project)
-        homes = [home for c in clusters if (home := (c.get("status") or {}).get("namespace"))]
-        buckets = [bucket for c in clusters if (bucket := (c.get("status") or {}).get("bucket"))]
+        homes = self.homes(project)
+        buckets = {bucket for c in clusters if (bucket := (c.get("status") or {}).get("bucket"))}
+        buckets |= {r["spec"]["bucket"] for r in self.items(collection_path("RecycledCluster", project))}
         for cluster in clusters:
             self.kube.delete(f"{collection_path('ZillizCluster', project)}/{cluster['metadata']['name']}")
         _wait(lambda: not self.clusters(project), what=f"the clusters of {project} to be gone")
@@ -133,18 +135,19 @@ class World:
         took = time.monotonic() - began
         for home in (*homes, project):
             self._delete_namespace(home)
-        store.purge(self.layout, buckets)
+        store.purge(self.layout, sorted(buckets))
         return took
+
+    def homes(self, project: str) -> list[str]:
+        """The namespaces of a project's clusters, recycled ones among them."""
+        query = {"labelSelector": f"{PROJECT_LABEL}={project}"}
+        found = self.kube.request("GET", NAMESPACES, query=query)["items"]
+        return [item["metadata"]["name"] for item in found]
 
     def wait_until_gone(self, projects: Sequence[str]) -> None:
         """Until neither the projects nor any cluster's namespace of theirs are left."""
-
-        def gone() -> bool:
-            namespaces = [item["metadata"] for item in self.items(NAMESPACES)]
-            ours = {m["name"] for m in namespaces if (m.get("labels") or {}).get(PROJECT_LABEL) in projects}
-            return not ours and not any(m["name"] in projects for m in namespaces)
-
-        _wait(gone, what=f"the namespaces of {', '.join(projects)} to be gone")
+        what = f"the namespaces of {', '.join(projects)} to be gone"
+        _wait(lambda: not any(self.exists(p) or self.homes(p) for p in projects), what=what)
 
     def _delete_namespace(self, name: str) -> None:
         path = f"{NAMESPACES}/{name}"
