@@ -78,13 +78,13 @@ async def _mutual_tls(p: Pass) -> tuple[str | None, tuple[str, ...]]:
 
 
 def keys(p: Pass) -> list[DoorKey]:
-    """API keys of all policies, by digest. A key whose policy or subject has ended is left out; until then its end is in the map."""
+    """API keys of all policies, by digest, with their ends. One that has ended stays, ended by our clock too: its bearer is told so."""
     found: dict[str, DoorKey] = {}
     now = p.world.clock.now()
     for policy in p.policies:
         for subject in policy.spec.subjects:
             end = ends(policy, subject)
-            if subject.kind is not SubjectKind.API_KEY or (end is not None and end <= now):
+            if subject.kind is not SubjectKind.API_KEY:
                 continue
             secret = p.subject_secrets.get(f"{policy.metadata.namespace}/{secret_of(policy, subject)}")
             token = decoded(secret).get("token", "") if made_by(policy, secret) else ""
@@ -93,9 +93,8 @@ def keys(p: Pass) -> list[DoorKey]:
                 continue
             digest = hashlib.sha256(token.encode()).hexdigest()
             key_id = f"{policy.metadata.namespace}/{policy.metadata.name}/{subject.name}"
-            found[digest] = DoorKey(
-                digest=digest, key_id=key_id, user=user, expires=int(end.timestamp()) if end else NEVER
-            )
+            expires = NEVER if end is None else 0 if end <= now else int(end.timestamp())
+            found[digest] = DoorKey(digest=digest, key_id=key_id, user=user, expires=expires)
     return list(found.values())
 
 
