@@ -67,7 +67,7 @@ def deployment(ctx: ClusterContext, *, image: str) -> Manifest:
         namespace=ctx.namespace,
         labels=labels,
         spec={
-            "replicas": REPLICAS,
+            "replicas": 0 if ctx.suspended else REPLICAS,
             "revisionHistoryLimit": 2,
             "minReadySeconds": 2,
             "selector": {"matchLabels": selector(ctx)},

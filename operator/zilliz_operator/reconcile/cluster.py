@@ -103,6 +103,13 @@ class ClusterReconciler:
         if raw is None:
             return ""
         raw = {**raw, "kind": "ZillizCluster"}
+        try:
+            return await self._recycled(raw)
+        except ZillizError as error:
+            await statuses.still_there(self._world.hub, raw, str(error), now=self._world.clock.now())
+            raise
+
+    async def _recycled(self, raw: Manifest) -> str:
         cluster = ZillizCluster.parse({**raw, "spec": raw.get("spec") or {}})
         plane_raw = await self._world.hub.get("DataPlane", cluster.spec.data_plane)
         bucket = cluster.status.bucket or ""
@@ -401,7 +408,11 @@ def _fields(p: Pass) -> dict[str, Any]:
         "policies": _in_force(p),
     }
     if p.config_hash:
-        fields["gateway"] = {"replicas": door.REPLICAS, "inForce": p.in_force, "config": p.config_hash[:12]}
+        fields["gateway"] = {
+            "replicas": 0 if p.ctx.suspended else door.REPLICAS,
+            "inForce": p.in_force,
+            "config": p.config_hash[:12],
+        }
     if p.certificate_sha256:
         fields["certificate"] = {"sha256": p.certificate_sha256, "notAfter": p.certificate_not_after}
     return {key: value for key, value in fields.items() if value is not None or key in p.raw.get("status", {})}

@@ -144,6 +144,8 @@ def _ready(pod: Manifest) -> bool:
 
 async def attest(p: Pass) -> StepResult:
     """Ask every gateway which configuration it runs; nudge the kubelet of those that lag."""
+    if p.ctx.suspended:
+        return StepResult(TYPE, UNKNOWN, Reason.SUSPENDED, "suspended: no gateway runs, so nobody may knock")
     found = await doors(p)
     if not found:
         return StepResult(TYPE, UNKNOWN, Reason.WAITING_FOR_PODS, "no gateway is there to ask yet", again_in=SOON)
@@ -163,7 +165,7 @@ async def attest(p: Pass) -> StepResult:
         },
     )
     short = p.config_hash[:12]
-    if len(current) < max(REPLICAS, len(found)) and not (p.ctx.suspended and len(current) == len(found)):
+    if len(current) < max(REPLICAS, len(found)):
         return _pending(found, answers, current=len(current), short=short)
     if not p.vault.root_secured:
         message = "the door is closed until Milvus' default password is seen refused"

@@ -102,7 +102,10 @@ async def _grow(p: Pass) -> None:
 
 def _state(p: Pass) -> StepResult:
     if p.ctx.suspended:
-        return StepResult(TYPE, TRUE, Reason.SUSPENDED, "suspended as asked: no Milvus pod runs, its volume is kept")
+        left = sorted(pod["metadata"]["name"] for pod in p.live.of("Pod"))
+        if left:
+            return StepResult(TYPE, FALSE, Reason.WAITING_FOR_PODS, f"stopping: {', '.join(left)}", again_in=SOON)
+        return StepResult(TYPE, TRUE, Reason.SUSPENDED, "suspended as asked: no pod runs, the volume of Milvus is kept")
     found = pods.trouble(p.live.of("Pod"))
     if found is not None:
         return found
