@@ -126,7 +126,7 @@ class Bench:
             f"search; inserted and indexed through the door in {took:.1f} s.",
             "direct: TLS to Milvus' pod with the gateway's own client certificate and a user's password. door: the load "
             "balancer's address, TLS, an API key; from there the gateway's mutual TLS to Milvus, and an audit line.",
-            f"Both from the node, one gRPC channel each, the same requests, {size.search.blocks} blocks each in alternation. "
+            "Both from the node, one gRPC channel each, the same requests, in alternating blocks. "
             "Client, gateway and Milvus share the cores, so the throughput lost is CPU taken from Milvus, not a limit of the door.",
         )
         self._tables.append(_search_table(series, notes))

@@ -47,10 +47,12 @@ Send = Callable[[int], float]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Size:
-    """How much is sent: blocks of each way, and requests in a block by concurrency."""
+    """How much is sent: at most so many blocks of each way, requests in a block by concurrency, and no pair of blocks begun after
+    so many seconds."""
 
     blocks: int
     requests: dict[int, int]
+    seconds: float = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,7 +127,7 @@ def measure(world: World, entrance: Door, *, size: Size, say: Callable[[str], No
         for concurrency in CONCURRENCIES:
             world.budget.need(15, f"search at concurrency {concurrency}")
             found += _alternate(ways, concurrency=concurrency, size=size)
-            say(f"search at concurrency {concurrency}: {size.blocks} blocks each way")
+            say(f"search at concurrency {concurrency}: {len(found[-1].latencies)} searches each way")
     return found
 
 
@@ -133,8 +135,11 @@ def _alternate(ways: dict[str, Send], *, concurrency: int, size: Size) -> list[S
     """A B, B A, A B …: whatever drifts on the machine meets both alike."""
     latencies: dict[str, list[float]] = {way: [] for way in ways}
     took = dict.fromkeys(ways, 0.0)
+    deadline = time.monotonic() + size.seconds
     with ThreadPoolExecutor(concurrency) as pool:
         for block in range(size.blocks):
+            if block % 2 == 0 and block and time.monotonic() > deadline:
+                break  # after whole pairs only: each way has been first as often as the other
             for way in tuple(ways) if block % 2 == 0 else tuple(ways)[::-1]:
                 began = time.perf_counter()
                 latencies[way] += pool.map(ways[way], range(size.requests[concurrency]))

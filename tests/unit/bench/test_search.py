@@ -39,3 +39,12 @@ def test_blocks_alternate_and_every_latency_is_kept() -> None:
         ("direct", 1, (0.0, 1.0) * 3),
         ("door", 1, (0.0, 1.0) * 3),
     ]
+
+
+def test_no_pair_of_blocks_begins_after_the_time_and_no_pair_is_left_half() -> None:
+    def send(number: int) -> float:
+        return float(number)
+
+    size = Size(blocks=8, requests={1: 3}, seconds=-1)
+    found = search._alternate({"direct": send, "door": send}, concurrency=1, size=size)
+    assert [len(s.latencies) for s in found] == [2 * 3, 2 * 3]
