@@ -65,8 +65,11 @@ class FakeKube:
         self._uids = itertools.count(1)
         self.missing_kinds: set[str] = set()
         self.events: list[dict[str, str]] = []
-        self.on_change: Callable[[str, Manifest], None] = lambda _type, _obj: None
+        self.on_change: Callable[[str, Manifest], None] = _nobody_listens
         self.reads = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "on_change": _nobody_listens}
 
     # ---- the port
 
@@ -291,6 +294,10 @@ class FakeKube:
         self.objects[key] = body
         self.on_change(type, copied(body))
         return body
+
+
+def _nobody_listens(_type: str, _obj: Manifest) -> None:
+    """Until an operator watches."""
 
 
 def _identity(manifest: Manifest) -> tuple[str, str, str | None]:

@@ -110,9 +110,7 @@ async def test_the_namespaces_marks_come_back(world: FakeWorld, kind: str) -> No
         ("gateway-clients", {"podSelector": {"matchLabels": {}}}),
     ],
 )
-async def test_what_is_added_to_a_network_policy_goes(
-    world: FakeWorld, name: str, addition: dict[str, object]
-) -> None:
+async def test_what_is_added_to_a_network_policy_goes(world: FakeWorld, name: str, addition: dict[str, object]) -> None:
     await world.quickstart()
     before = copied(world.kube.must("NetworkPolicy", name, world.space())["spec"])
     world.kube.edit("NetworkPolicy", name, world.space(), lambda policy: policy["spec"].update(addition))
@@ -184,7 +182,9 @@ async def test_a_foreign_finalizer_is_said_left_alone_and_heals(world: FakeWorld
     assert "milvus-egress" in found["message"]
     assert "example.com/hold" in found["message"]
     assert world.conditions()["Stalled"]["status"] == "True"
-    assert world.kube.must("NetworkPolicy", "milvus-egress", world.space())["metadata"]["finalizers"] == held["finalizers"]
+    assert (
+        world.kube.must("NetworkPolicy", "milvus-egress", world.space())["metadata"]["finalizers"] == held["finalizers"]
+    )
     world.kube.edit("NetworkPolicy", "milvus-egress", world.space(), lambda o: o["metadata"].pop("finalizers"))
     await world.settle()
     assert world.ready()["status"] == "True"
@@ -223,7 +223,9 @@ async def test_a_foreign_child_of_our_name_is_not_touched(world: FakeWorld) -> N
     assert world.ready()["status"] == "True"
 
 
-@pytest.mark.parametrize("labels", [{}, {"app.kubernetes.io/name": "milvus", "app.kubernetes.io/part-of": "zilliz-byoc"}])
+@pytest.mark.parametrize(
+    "labels", [{}, {"app.kubernetes.io/name": "milvus", "app.kubernetes.io/part-of": "zilliz-byoc"}]
+)
 async def test_a_foreign_secret_of_the_connections_name_is_not_touched(
     world: FakeWorld, labels: dict[str, str]
 ) -> None:

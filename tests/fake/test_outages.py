@@ -68,7 +68,9 @@ AT_BIRTH: dict[str, Outage] = {
         ("https://s3.store.test:8333", "connection refused"),
     ),
     "wrong admin credentials": Outage(
-        trouble(Rejected("object store", "refuses spec.objectStorage.credentialsSecretRef of the DataPlane: correct it")),
+        trouble(
+            Rejected("object store", "refuses spec.objectStorage.credentialsSecretRef of the DataPlane: correct it")
+        ),
         trouble(None),
         "StorageSecured",
         "False",
@@ -140,7 +142,9 @@ AT_BIRTH: dict[str, Outage] = {
         ("https://dp",),
     ),
     "data plane's Secret missing": Outage(
-        wiring(InvalidSpec("spec.objectStorage.credentialsSecretRef", "Secret zilliz-system/store-admin does not exist")),
+        wiring(
+            InvalidSpec("spec.objectStorage.credentialsSecretRef", "Secret zilliz-system/store-admin does not exist")
+        ),
         wiring(None),
         "Ready",
         "False",
@@ -212,7 +216,9 @@ async def test_other_steps_go_on_while_the_store_is_down(world: FakeWorld) -> No
     assert world.kube.peek("Certificate", "milvus-tls", world.space())
     statuses = {type: c["status"] for type, c in world.conditions().items()}
     assert statuses["StorageSecured"] == statuses["IdentityScoped"] == "Unknown"
-    assert {statuses[t] for t in ("NamespaceIsolated", "WorkloadReady", "EndpointVerified", "AccessApplied")} == {"True"}
+    assert {statuses[t] for t in ("NamespaceIsolated", "WorkloadReady", "EndpointVerified", "AccessApplied")} == {
+        "True"
+    }
 
 
 async def test_the_last_allowlist_leaves_the_policies_while_the_store_is_down(world: FakeWorld) -> None:

@@ -11,11 +11,14 @@ SUBJECTS = [
 
 
 async def everything(world: FakeWorld) -> None:
-    world.data_plane()
-    world.cluster()
-    world.allowlist()
-    world.access_policy(subjects=SUBJECTS)
-    await world.settle()
+    async def begin(new: FakeWorld) -> None:
+        new.data_plane()
+        new.cluster()
+        new.allowlist()
+        new.access_policy(subjects=SUBJECTS)
+        await new.settle()
+
+    await world.like("everything", begin)
 
 
 async def test_converges_to_ready_from_nothing(world: FakeWorld) -> None:
@@ -26,7 +29,16 @@ async def test_converges_to_ready_from_nothing(world: FakeWorld) -> None:
     assert world.ready("office", "Allowlist")["status"] == "True"
     assert world.ready("app", "AccessPolicy")["status"] == "True"
     assert world.ready("default", "DataPlane", None)["status"] == "True"
+
+
+async def test_nothing_fails_on_the_way(world: FakeWorld) -> None:
+    world.data_plane()
+    world.cluster()
+    world.allowlist()
+    world.access_policy(subjects=SUBJECTS)
+    await world.settle()
     assert world.operator.errors == []
+    assert world.ready()["status"] == "True"
 
 
 async def test_at_rest_nothing_is_written(world: FakeWorld) -> None:
@@ -84,7 +96,10 @@ async def test_clusters_of_one_name_in_two_projects_share_nothing(world: FakeWor
     assert world.space() != world.space(project="team-b")
     assert len(world.store.buckets) == 2
     assert world.kube.peek("NetworkPolicy", "gateway-clients", world.space(project="team-b")) is None
-    assert world.secret("search-connection", PROJECT)["password"] != world.secret("search-connection", "team-b")["password"]
+    assert (
+        world.secret("search-connection", PROJECT)["password"]
+        != world.secret("search-connection", "team-b")["password"]
+    )
 
 
 async def test_one_cluster_in_trouble_does_not_hold_up_another(world: FakeWorld) -> None:

@@ -6,7 +6,8 @@ else is left to do, so a test waits for rest and never for seconds.
 
 import base64
 import itertools
-from collections.abc import Callable
+import pickle
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -52,11 +53,15 @@ class FakeDataPlanes:
         return self.access_for(data_plane)
 
 
+_BEGUN: dict[str, bytes] = {}
+"""Worlds at rest, ready to be copied."""
+
+
 class FakeWorld:
     def __init__(self) -> None:
         self.clock = FakeClock(NOW)
         self.recorder = Recorder()
-        self.kube = FakeKube(self.recorder, lambda: utc(self.clock.now()))
+        self.kube = FakeKube(self.recorder, self._timestamp)
         self.store = FakeStore(self.recorder)
         self.cert_manager = CertManager(self.kube, self.clock)
         self.workloads = Workloads(self.kube, self.clock)
@@ -207,13 +212,32 @@ class FakeWorld:
             return
         raise AssertionError("crashed 50 times")
 
-    async def quickstart(self) -> None:
+    async def quickstart(self, **data_plane: Any) -> None:
         """One data plane, one cluster, one allowlist: settled."""
-        self.data_plane()
-        self.cluster()
-        self.allowlist()
-        await self.settle()
-        assert self.ready()["status"] == "True", self.ready()
+
+        async def begin(world: FakeWorld) -> None:
+            world.data_plane(**data_plane)
+            world.cluster()
+            world.allowlist()
+            await world.settle()
+            assert world.ready()["status"] == "True", world.ready()
+
+        await self.like(repr(data_plane), begin)
+
+    async def like(self, name: str, begin: Callable[["FakeWorld"], Awaitable[None]]) -> None:
+        """Become what `begin` makes of a new world; it is done once for each name, and copied from then on."""
+        if name not in _BEGUN:
+            made = FakeWorld()
+            await begin(made)
+            _BEGUN[name] = pickle.dumps(made)
+        copy: FakeWorld = pickle.loads(_BEGUN[name])
+        self.__dict__.update(copy.__dict__)
+        self.new_operator().start()
+        self.operator.dirty.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        assert self.operator.next_due() is None, "a world that is not at rest cannot be copied"
+        return {key: value for key, value in self.__dict__.items() if key != "operator"}
 
     async def pass_time(self, delta: timedelta) -> None:
         """Let time go by with everything that is due in it."""
@@ -252,6 +276,9 @@ class FakeWorld:
         raise AssertionError("the other controllers never come to rest")
 
     # ---- inside
+
+    def _timestamp(self) -> str:
+        return utc(self.clock.now())
 
     def _access(self, _: DataPlane) -> DataPlaneAccess:
         return DataPlaneAccess(kube=self.kube, store=self.store, store_ca_pem="CA\n", door_ca_pem="", local=True)
@@ -319,7 +346,9 @@ class Runner:
         elif obj["kind"] in watches.CHILD_KINDS:
             labels = metadata.get("labels") or {}
             if labels.get("app.kubernetes.io/managed-by") == "zilliz-operator":
-                self._wake(*watches.child_wakes(labels, self.roster, namespace=metadata.get("namespace") or metadata["name"]))
+                self._wake(
+                    *watches.child_wakes(labels, self.roster, namespace=metadata.get("namespace") or metadata["name"])
+                )
 
     def next_due(self) -> datetime | None:
         return min(self.timers.values(), default=None)

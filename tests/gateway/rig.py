@@ -161,13 +161,17 @@ class Gateway:
             sink: IO[bytes] | int = out if stdout is None else stdout
             self.process = subprocess.Popen(command, env=environment, stdout=sink, stderr=err)
 
-    def stop(self) -> None:
+    def kill(self) -> None:
         """End every process of this gateway at once. Soft stops are for the tests that are about them."""
         if self.process is not None:
             for pid in reversed(self.tree()):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             self.process.wait(5)
+
+    def stop(self) -> None:
+        """The end of it, files and all."""
+        self.kill()
         shutil.rmtree(self.home, ignore_errors=True)
 
     def tree(self) -> list[int]:

@@ -137,9 +137,10 @@ def test_a_call_in_flight_survives_a_reload(make_gateway: Make, milvus: FakeMilv
             gateway.wait_in_force(gateway.change(limits=limits(gateway, 1)))
             milvus.hold.set()
             thread.join()
+            said += [ask(channel, basic(KEY)) for _ in range(3)]
     finally:
         milvus.hold.set()
-    assert said == ["OK"]
+    assert said == ["OK"] * 4, "the next calls on that connection must not suffer either"
 
 
 def test_a_renewed_certificate_is_served_and_attested(make_gateway: Make, pki: Pki) -> None:
@@ -261,6 +262,15 @@ class TestDeaths:
         until("another HAProxy", lambda: (pid := gateway.pid_of("-db")) and pid != master)
         gateway.wait_in_force(latest)
         assert gateway.rest(headers=[("Authorization", f"Bearer {OTHER_KEY}")])[0] == 200
+        assert gateway.rest(headers=[("Authorization", f"Bearer {KEY}")])[0] == 401
+
+    def test_a_container_that_restarts_finds_its_volume_and_the_latest_mounts(self, make_gateway: Make) -> None:
+        gateway = make_gateway().start()
+        gateway.kill()
+        assert (gateway.home / "run/master.sock").exists(), "what the last life left must be in the way"
+        files = gateway.change(keys=())
+        gateway.start_process()
+        gateway.wait_in_force(files)
         assert gateway.rest(headers=[("Authorization", f"Bearer {KEY}")])[0] == 401
 
     def test_what_someone_changed_behind_our_back_is_seen_and_undone(self, make_gateway: Make) -> None:

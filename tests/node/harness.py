@@ -242,11 +242,18 @@ class Product:
         """A host on no list."""
         return self.host("stranger", "10.200.0.99")
 
-    def pod(self, namespace: str, name: str = "toolbox", *, labels: Mapping[str, str] | None = None) -> "Pod":
+    def pod(
+        self,
+        namespace: str,
+        name: str = "toolbox",
+        *,
+        labels: Mapping[str, str] | None = None,
+        command: Sequence[str] = ("sleep", "infinity"),
+    ) -> "Pod":
         """A pod with Python, curl and openssl to look from; it meets Pod Security `restricted`."""
         self.api.namespace(namespace)
         if self.find("Pod", name, namespace) is None:
-            self.api.create(_toolbox(namespace, name, labels=dict(labels or {}))).must()
+            self.api.create(_toolbox(namespace, name, labels=dict(labels or {}), command=command)).must()
         pod = Pod(self, namespace, name)
         pod.wait_running()
         return pod
@@ -529,11 +536,12 @@ def _enter(namespace: str) -> tuple[str, ...]:
     return ("nsenter", f"--net={netns.path(namespace)}", "--")
 
 
-def _toolbox(namespace: str, name: str, *, labels: Mapping[str, str]) -> Manifest:
+def _toolbox(namespace: str, name: str, *, labels: Mapping[str, str], command: Sequence[str]) -> Manifest:
     container = {
         "name": "toolbox",
         "image": TOOLBOX,
         "imagePullPolicy": "Never",
+        "command": list(command),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

@@ -176,7 +176,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.VERIFIED: ReasonInfo("Checked from outside, through the door; the message says what was seen.", _NOTHING),
     Reason.COMPLETED: ReasonInfo("The job this object stands for is done.", _NOTHING),
     Reason.SUSPENDED: ReasonInfo("powerState is Suspended: no pod runs, data and credentials are kept.", "Set spec.powerState to Running to start it again."),
-    Reason.RECYCLED: ReasonInfo("The cluster was deleted and can be brought back until expiresAt.", "Create a ZillizCluster with spec.restoreFrom.recycledCluster to bring it back."),
+    Reason.RECYCLED: ReasonInfo("The cluster was deleted; its data is kept until expiresAt at least.", "Nothing to do. docs/operations.md says how to reach what is kept."),
     Reason.KEPT_WITH_LIMITS: ReasonInfo("Kept as far as this object store can; the message lists what it cannot do.", "Use a store that can, or accept the limits in the message."),
     Reason.DOOR_CLOSED: ReasonInfo("No allowlist admits anyone, so the door is closed to everybody but the operator.", "Create an Allowlist that selects this cluster and lists the clients' addresses or workloads."),
     Reason.NOT_APPLICABLE: ReasonInfo("The promise does not apply here; the message says why.", _NOTHING),

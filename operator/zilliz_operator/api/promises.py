@@ -207,7 +207,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
     _none("access", _ACCESS, "Granular and role-based access control:"),
     Promise("hierarchy", "Hierarchical permissions (organization, project, cluster).", _ACCESS, Claim.PARTLY, _C.ACCESS_APPLIED,
             ("tests/apiserver/test_people_rights.py::test_only_whoever_administers_the_organization_writes_its_policies", _CEL),
-            "AccessPolicy has the three levels. Level Cluster is in force; Organization and Project are kept as Kubernetes rights, not as policies yet."),
+            "AccessPolicy has the three levels, and keys and cluster users of each are in force on the clusters they mean. Single sign-on subjects and Kubernetes rights by policy are not there yet."),
     Promise("roles", "Pre-defined roles to simplify permission assignments.", _ACCESS, Claim.KEPT, _C.ACCESS_APPLIED,
             ("tests/apiserver/test_people_rights.py::test_editors_run_clusters_and_admins_say_who_may_read_the_data", "tests/unit/api/test_validate.py::test_accepts"),
             "DataViewer, DataOperator, DataAdmin behind the door; viewer, editor, admin for the custom resources."),

@@ -3,13 +3,15 @@
 The clusters' own passes put keys, users and roles in force; they read the Secrets made here and keep digests of keys alone.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from zilliz_operator.api import names
 from zilliz_operator.api.accesspolicy import AccessPolicy, Level, Subject, SubjectKind
+from zilliz_operator.api.base import utc
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.validate import validate
 from zilliz_operator.api.zillizcluster import ZillizCluster
@@ -45,6 +47,43 @@ def made_by(policy: AccessPolicy, secret: Manifest | None) -> bool:
     return bool(labels.get(names.POLICY_UID_LABEL) == policy.metadata.uid)
 
 
+def readable(raws: Iterable[Manifest]) -> list[AccessPolicy]:
+    """Those that are valid. An invalid one grants nothing, and its own status says why."""
+    return [
+        AccessPolicy.parse(raw) for raw in raws if not raw["metadata"].get("deletionTimestamp") and not validate(raw)
+    ]
+
+
+def by_age(policies: Iterable[AccessPolicy]) -> list[AccessPolicy]:
+    """The oldest first: who claims a user first keeps it."""
+
+    def age(policy: AccessPolicy) -> tuple[str, str, str]:
+        born = policy.metadata.creation_timestamp
+        return utc(born) if born else "", policy.metadata.name, policy.metadata.uid
+
+    return sorted(policies, key=age)
+
+
+def policy_selects(policy: AccessPolicy, cluster: ZillizCluster) -> bool:
+    """Whether a policy of the cluster's own project means the cluster."""
+    if policy.spec.level is Level.ORGANIZATION:
+        return False
+    if policy.spec.level is Level.PROJECT:
+        return True
+    return selects(policy.spec.clusters, name=cluster.metadata.name, labels=cluster.metadata.labels)
+
+
+def users_claimed(policy: AccessPolicy, *, now: datetime) -> list[str]:
+    """The Milvus users that a policy has a claim to, whether or not their Secrets are there just now."""
+    return [
+        subject.name
+        for subject in policy.spec.subjects
+        if subject.kind is SubjectKind.CLUSTER_USER
+        and policy.spec.role is not None
+        and ((end := ends(policy, subject)) is None or end > now)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class SubjectFound:
     """How it stands with one subject, as its status entry, and whether only a person can go on."""
@@ -67,7 +106,9 @@ class AccessPolicyReconciler:
         findings = validate(raw)
         if findings:
             return await self._write(
-                raw, StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, str(findings[0])), {}
+                raw,
+                StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, str(findings[0])),
+                {"clusters": [], "subjects": []},
             )
         policy = AccessPolicy.parse(raw)
         if policy.spec.level is Level.ORGANIZATION and key.namespace != self._world.operator_namespace:
@@ -77,7 +118,9 @@ class AccessPolicyReconciler:
         existing = await clusters_of(self._world, None if everywhere else key.namespace)
         selection = policy.spec.clusters if policy.spec.level is Level.CLUSTER else None
         chosen = [c for c in existing if selects(selection, name=c.metadata.name, labels=c.metadata.labels)]
-        subjects = [await self._subject(policy, subject, chosen) for subject in policy.spec.subjects]
+        claimed = await self._claimed_before(policy, chosen)
+        subjects = [await self._subject(policy, subject, chosen, claimed) for subject in policy.spec.subjects]
+        await self._forget_others(policy)
         entries = per_cluster(chosen, raw)
         ready = self._ready(subjects, entries, missing(selection, [c.metadata.name for c in existing]))
         outcome = await self._write(raw, ready, {"clusters": entries, "subjects": [s.entry for s in subjects]})
@@ -100,8 +143,36 @@ class AccessPolicyReconciler:
         wait = (min(coming) - now).total_seconds() + 0.5
         return Outcome(again_in=min(wait, outcome.again_in or wait))
 
-    async def _subject(self, policy: AccessPolicy, subject: Subject, chosen: Sequence[ZillizCluster]) -> SubjectFound:
-        entry: dict[str, Any] = {"kind": str(subject.kind), "name": subject.name, "state": "Applied"}
+    async def _claimed_before(self, policy: AccessPolicy, chosen: Sequence[ZillizCluster]) -> dict[str, str]:
+        """Milvus users that an older policy has on one of these clusters → that policy's name."""
+        if not any(subject.kind is SubjectKind.CLUSTER_USER for subject in policy.spec.subjects):
+            return {}
+        claimed: dict[str, str] = {}
+        others = by_age(readable(await self._world.hub.list("AccessPolicy", policy.metadata.namespace)))
+        for other in itertools.takewhile(lambda each: each.metadata.uid != policy.metadata.uid, others):
+            if any(policy_selects(other, cluster) for cluster in chosen):
+                for user in users_claimed(other, now=self._world.clock.now()):
+                    claimed.setdefault(user, other.metadata.name)
+        return claimed
+
+    async def _forget_others(self, policy: AccessPolicy) -> None:
+        """Remove the Secrets of subjects that the policy has no more: what was taken away must not come back with them."""
+        kept = {secret_of(policy, subject) for subject in policy.spec.subjects}
+        mark = {names.POLICY_UID_LABEL: policy.metadata.uid}
+        for secret in await self._world.hub.list("Secret", policy.metadata.namespace, labels=mark):
+            metadata = secret["metadata"]
+            if metadata["name"] not in kept and not metadata.get("deletionTimestamp") and self._world.leads():
+                await self._world.hub.delete("Secret", metadata["name"], metadata["namespace"], uid=metadata["uid"])
+
+    async def _subject(
+        self,
+        policy: AccessPolicy,
+        subject: Subject,
+        chosen: Sequence[ZillizCluster],
+        claimed: Mapping[str, str],
+    ) -> SubjectFound:
+        shown = f"{subject.namespace}/{subject.name}" if subject.namespace else subject.name
+        entry: dict[str, Any] = {"kind": str(subject.kind), "name": shown, "state": "Applied"}
         if subject.kind not in WITH_SECRET:
             message = (
                 "single sign-on and Kubernetes subjects are not in force in this release: use ApiKey or ClusterUser"
@@ -114,10 +185,21 @@ class AccessPolicyReconciler:
             return SubjectFound({**entry, "state": "Pending", "message": message}, Reason.NOT_YET)
         end = ends(policy, subject)
         if end is not None and end <= self._world.clock.now():
-            message = (
-                f"ended on {end:%Y-%m-%dT%H:%M:%SZ} and opens nothing: set a later expiresAt or remove the subject"
+            whole = end == policy.spec.expires_at
+            remedy = (
+                "set a later spec.expiresAt or delete the policy"
+                if whole
+                else "set a later expiresAt or remove the subject"
             )
-            return SubjectFound({**entry, "state": "Expired", "message": message}, Reason.KEY_EXPIRED)
+            message = f"ended on {utc(end)} and opens nothing: {remedy}"
+            reason = Reason.POLICY_EXPIRED if whole else Reason.KEY_EXPIRED
+            return SubjectFound({**entry, "state": "Expired", "message": message}, reason)
+        if subject.kind is SubjectKind.CLUSTER_USER and subject.name in claimed:
+            message = (
+                f"AccessPolicy {claimed[subject.name]} is older and has this user already: choose another name, "
+                "or remove the subject there"
+            )
+            return SubjectFound({**entry, "state": "Failed", "message": message}, Reason.SUBJECT_CONFLICT)
         name = entry["secretName"] = secret_of(policy, subject)
         secret = await self._world.hub.get("Secret", name, policy.metadata.namespace)
         if secret is not None and not made_by(policy, secret):

@@ -33,12 +33,13 @@ def in_force(cluster: ZillizCluster, *, kind: str, name: str, generation: int) -
 
 
 def per_cluster(clusters: Sequence[ZillizCluster], raw: Manifest) -> list[dict[str, str]]:
-    """The status entries: Applied or Pending on each selected cluster."""
+    """The status entries: Applied or Pending on each selected cluster. Those of other projects are named with theirs."""
     metadata = raw["metadata"]
     entries = []
-    for cluster in sorted(clusters, key=lambda c: c.metadata.name):
+    for cluster in sorted(clusters, key=lambda c: (c.metadata.namespace, c.metadata.name)):
+        where = cluster.metadata.name if cluster.metadata.namespace == metadata["namespace"] else cluster.ref
         applied = in_force(cluster, kind=raw["kind"], name=metadata["name"], generation=metadata.get("generation", 0))
-        entry = {"name": cluster.metadata.name, "state": "Applied" if applied else "Pending"}
+        entry = {"name": where, "state": "Applied" if applied else "Pending"}
         if not applied:
             ready = cluster.status.condition(ConditionType.READY)
             entry["message"] = ready.message if ready else "the cluster is being made"
@@ -76,7 +77,7 @@ class AllowlistReconciler:
         findings = validate(raw)
         if findings:
             return await self._write(
-                raw, StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, str(findings[0])), {}
+                raw, StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, str(findings[0])), {"clusters": []}
             )
         allowlist = Allowlist.parse(raw)
         chosen = await clusters_of(self._world, key.namespace)

@@ -40,7 +40,15 @@ class DataPlaneReconciler:
     async def teardown(self, key: Key) -> str:
         """A DataPlane goes only when no cluster is left on it: without it their data could not be reached any more."""
         used = [c.ref for c in await clusters_of(self._world, None) if c.spec.data_plane == key.name]
-        return f"clusters still use this data plane, delete them first: {', '.join(sorted(used)[:10])}" if used else ""
+        if not used:
+            return ""
+        message = f"clusters still use this data plane, delete them first: {', '.join(sorted(used)[:10])}"
+        raw = await self._world.hub.get("DataPlane", key.name)
+        if raw is not None:
+            await statuses.still_there(
+                self._world.hub, {**raw, "kind": "DataPlane"}, message, now=self._world.clock.now()
+            )
+        return message
 
     async def _access(self, plane: DataPlane) -> DataPlaneAccess:
         return await self._world.data_planes.access(plane)

@@ -41,8 +41,12 @@ async def recycle(
     namespace = names.cluster_namespace(cluster_id)
     if plane is not None:
         existing = await plane.kube.get("Namespace", namespace)
-        if existing is not None and _ours(existing, uid=cluster.metadata.uid):
+        ours = existing is not None and _ours(existing, uid=cluster.metadata.uid)
+        # Somebody may have removed the namespace: the bucket and the credentials are still there, and nobody else knows of them.
+        left = existing is None and await world.hub.get("Secret", vault_name(cluster_id), world.operator_namespace)
+        if ours or left:
             await _record(world, cluster, bucket=bucket)
+        if ours:
             await _stop(world, plane.kube, namespace=namespace, uid=cluster.metadata.uid)
     await _remove_connection(world, cluster)
 

@@ -1,12 +1,15 @@
 """Writing a status: only when it differs, and with an Event when Ready turns."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from zilliz_operator.api.conditions import Condition, ConditionType, Reason
 from zilliz_operator.api.exceptions import ZillizError
+from zilliz_operator.policy.status import FALSE, StepResult
+from zilliz_operator.policy.status import conditions as build
 from zilliz_operator.reconcile.ports import Kube, Manifest
-
 
 _ON_THE_WAY = frozenset(
     {Reason.PROGRESSING, Reason.CONFIGURATION_PENDING, Reason.NOT_CHECKED, Reason.SUSPENDED}
@@ -50,6 +53,21 @@ async def _tell(kube: Kube, raw: Manifest, *, before: Mapping[str, Any], conditi
         await kube.event(raw, type=kind, reason=str(ready.reason), message=ready.message)
     except ZillizError:
         return  # an Event is a courtesy; the status above is the record
+
+
+async def still_there(kube: Kube, raw: Manifest, why: str, *, now: datetime) -> None:
+    """Say what a deletion waits for; the other conditions stay as they were seen last."""
+    before = previous_conditions(raw)
+    own = (ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.PAUSED)
+    kept = [
+        StepResult(ConditionType(c.type), c.status, Reason(c.reason), c.message)
+        for c in before
+        if c.type in set(ConditionType) - set(own) and c.reason in set(Reason)
+    ]
+    ready = StepResult(ConditionType.READY, FALSE, Reason.DELETING, f"being deleted, and waits: {why}")
+    found = build(kept, previous=before, generation=raw["metadata"].get("generation", 0), now=now, ready=ready)
+    with contextlib.suppress(ZillizError):  # what the deletion waits for is worth more than saying so
+        await write(kube, raw, conditions=found, fields={})
 
 
 def previous_conditions(raw: Manifest) -> tuple[Condition, ...]:

@@ -13,7 +13,7 @@ from zilliz_operator.desired import access as desired_access
 from zilliz_operator.policy import access as planned
 from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult
 from zilliz_operator.reconcile import vault
-from zilliz_operator.reconcile.accesspolicy import ends, made_by, secret_of
+from zilliz_operator.reconcile.accesspolicy import by_age, ends, made_by, secret_of
 from zilliz_operator.reconcile.pass_ import Pass
 from zilliz_operator.reconcile.ports import DoorAddress, Grant
 from zilliz_operator.reconcile.steps import door
@@ -132,13 +132,18 @@ def _built_in_users(p: Pass) -> dict[str, tuple[str, str]]:
 
 def _policy_users(p: Pass) -> dict[str, tuple[str, str]]:
     """Cluster users of the policies, whose Secret is there and whose time is not over."""
-    now, users = p.world.clock.now(), {}
-    for policy in p.policies:
+    now = p.world.clock.now()
+    users: dict[str, tuple[str, str]] = {}
+    claimed: set[str] = set()
+    for policy in by_age(p.policies):
         role = desired_access.role_name(policy.spec.role)
         for subject in policy.spec.subjects:
             end = ends(policy, subject)
             if subject.kind is not SubjectKind.CLUSTER_USER or role is None or (end is not None and end <= now):
                 continue
+            if subject.name in claimed:
+                continue
+            claimed.add(subject.name)
             secret = p.subject_secrets.get(f"{policy.metadata.namespace}/{secret_of(policy, subject)}")
             password = decoded(secret).get("password") if made_by(policy, secret) else None
             if password:
