@@ -35,7 +35,7 @@ class RecycledClusterSpec(Model):
     recycled_at: AwareDatetime
     """When it was deleted. Immutable."""
     expires_at: AwareDatetime
-    """When its data is purged. You may move it later, never earlier."""
+    """Until when its data is kept at least. You may move it later, never earlier. This release purges nothing by itself."""
     retention_days: Annotated[int, Field(ge=1, le=365)]
     """Days between the two at deletion, 1 to 365. Immutable."""
 
@@ -66,8 +66,7 @@ _REMEDY = "it is a record of what was deleted; create a ZillizCluster with resto
 
 
 class RecycledCluster(Resource):
-    """A deleted cluster whose data is kept until expiresAt. Bring it back with
-    ZillizCluster.spec.restoreFrom.recycledCluster."""
+    """A deleted cluster whose data is kept until expiresAt at least. This release does not bring it back by itself yet."""
 
     KIND = "RecycledCluster"
     RULES = (
