@@ -16,6 +16,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
+    complete: bool = True
 
     def __post_init__(self) -> None:
         crooked = [row for row in self.rows if len(row) != len(self.columns)]
@@ -42,7 +43,7 @@ def difference(value: float, base: float) -> str:
 
 def missing(title: str, why: str) -> Table:
     """In the place of a table that could not be made."""
-    return Table(title=title, columns=("not measured", "why"), rows=((title, why),))
+    return Table(title=title, columns=("not measured", "why"), rows=((title, why),), complete=False)
 
 
 def render(tables: Sequence[Table]) -> str:

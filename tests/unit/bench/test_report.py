@@ -23,6 +23,10 @@ def test_tables_keep_their_order() -> None:
     assert "| Search | out of time |" in page
 
 
+def test_what_is_missing_makes_a_page_incomplete() -> None:
+    assert TABLE.complete and not report.missing("Search", "out of time").complete
+
+
 def test_a_bar_or_a_line_break_in_a_cell_does_not_break_the_table() -> None:
     page = report.render([Table(title="x", columns=("a",), rows=(("p|q\nr",),))])
     assert "| p\\|q r |" in page
