@@ -143,6 +143,14 @@ def test_the_claim_of_a_living_set_never_changes() -> None:
     assert found[0]["spec"]["storageClassName"] == "fast"
 
 
+def test_a_pod_that_cannot_start_is_replaced_by_a_corrected_one() -> None:
+    born = built(context())["StatefulSet"]
+    assert born["spec"]["podManagementPolicy"] == "Parallel"
+    older = deepcopy(born)
+    older["spec"]["podManagementPolicy"] = "OrderedReady"
+    assert built(context(), live=older)["StatefulSet"]["spec"]["podManagementPolicy"] == "OrderedReady"
+
+
 @pytest.mark.parametrize(("has", "grows"), [("10Gi", True), ("20480Mi", False), ("1Ti", False)])
 def test_a_volume_grows_and_never_shrinks(has: str, grows: bool) -> None:
     claim = {"spec": {"resources": {"requests": {"storage": has}}}}

@@ -57,7 +57,7 @@ def objects(
         names.PREFIX + "restarted-at": restarted_at,
     }
     template = pod_template(ctx, annotations={key: value for key, value in marks.items() if value})
-    return [settings, service(ctx), disruption_budget(ctx), stateful_set(ctx, template, claim=volume_claim(ctx, live))]
+    return [settings, service(ctx), disruption_budget(ctx), stateful_set(ctx, template, live=live)]
 
 
 def config_map(ctx: ClusterContext, *, store_ca_pem: str) -> Manifest:
@@ -87,13 +87,16 @@ def disruption_budget(ctx: ClusterContext) -> Manifest:
     return manifest("PodDisruptionBudget", name=MILVUS, namespace=ctx.namespace, labels=ctx.labels(MILVUS), spec=spec)
 
 
-def stateful_set(ctx: ClusterContext, template: Manifest, *, claim: Manifest) -> Manifest:
+def stateful_set(ctx: ClusterContext, template: Manifest, *, live: Manifest | None) -> Manifest:
     spec = {
         "serviceName": MILVUS,
+        # Under the default, OrderedReady, a pod that cannot start (its image is missing) is never replaced by a corrected one.
+        # Kubernetes lets nobody change it, so a set keeps what it was born with.
+        "podManagementPolicy": ((live or {}).get("spec") or {}).get("podManagementPolicy", "Parallel"),
         "replicas": 0 if ctx.suspended else 1,
         "selector": {"matchLabels": selector(ctx)},
         "template": template,
-        "volumeClaimTemplates": [claim],
+        "volumeClaimTemplates": [volume_claim(ctx, live)],
         # The volume holds Milvus' catalogue and write-ahead log; no change of this object may take it away.
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
     }
