@@ -247,7 +247,7 @@ async def test_milvus_down_is_said_and_heals(world: FakeWorld) -> None:
     assert "milvus-0" in world.ready()["message"]
     assert "134" in world.ready()["message"]
     assert world.conditions()["AccessApplied"]["reason"] == "MilvusUnavailable"
-    del world.workloads._run  # type: ignore[attr-defined]
+    del world.workloads._run
     image(False)(world)
     await world.settle()
     assert world.ready()["status"] == "True"
@@ -366,8 +366,10 @@ async def test_a_bug_in_one_step_is_said_without_its_text_and_holds_up_nothing_e
 
 async def test_an_acme_issuer_that_is_away_changes_no_name(world: FakeWorld) -> None:
     acme = {"acme": {"server": "https://acme.test/dir"}}
-    world.kube.edit("ClusterIssuer", "ca", None, lambda i: i.update({"spec": acme}))
     await world.quickstart()
+    world.kube.edit("ClusterIssuer", "ca", None, lambda i: i.update({"spec": acme}))
+    world.new_operator().start()
+    await world.settle()
     before = world.kube.must("Certificate", "gateway-tls", world.space())["spec"]
     host = world.secret("search-connection", PROJECT)["host"]
     assert host == f"{world.id_of()}.byoc.test"

@@ -236,7 +236,8 @@ class FakeWorld:
         self.operator.dirty.clear()
 
     def __getstate__(self) -> dict[str, Any]:
-        assert self.operator.next_due() is None, "a world that is not at rest cannot be copied"
+        operator: Runner | None = self.__dict__.get("operator")
+        assert operator is None or operator.next_due() is None, "a world that is not at rest cannot be copied"
         return {key: value for key, value in self.__dict__.items() if key != "operator"}
 
     async def pass_time(self, delta: timedelta) -> None:
