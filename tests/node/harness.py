@@ -225,6 +225,11 @@ class Product:
         """A command on the node: its network, its DNS, KUBECONFIG set."""
         return self.devcluster("run", "--", *command, input=input, seconds=seconds)
 
+    def try_run(self, *command: str, seconds: float = 120.0) -> "subprocess.CompletedProcess[str]":
+        """A command on the node, whatever comes of it."""
+        words = [sys.executable, "-m", "tools.devcluster", "--name", self.name, "run", "--", *command]
+        return subprocess.run(words, capture_output=True, text=True, timeout=seconds, check=False, cwd=ROOT)
+
     def host(self, name: str, address: str | IPv4Address | None = None) -> "Host":
         """A host outside of the cluster with an address of its own."""
         wanted = IPv4Address(str(address)) if address else None
