@@ -40,6 +40,9 @@ class Recorder:
     """Called after each write with its number; may raise a crash."""
     numbers: Any = field(default_factory=lambda: itertools.count(1))
 
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        return None, {"writes": self.writes, "numbers": self.numbers, "before": None, "after": None}
+
     def call(self, what: str) -> None:
         if self.before is not None:
             self.before(what)

@@ -229,15 +229,23 @@ class FakeWorld:
         if name not in _BEGUN:
             made = FakeWorld()
             await begin(made)
-            _BEGUN[name] = pickle.dumps(made)
-        copy: FakeWorld = pickle.loads(_BEGUN[name])
-        self.__dict__.update(copy.__dict__)
-        self.new_operator().start()
+            assert made.operator.next_due() is None, "a world that is not at rest is no place to begin"
+            _BEGUN[name] = made.frozen()
+        self.thaw(_BEGUN[name])
+        self.operator.start()
         self.operator.dirty.clear()
 
+    def frozen(self) -> bytes:
+        """Everything outside of the operator, as it is this moment: all that is left of it after a crash."""
+        return pickle.dumps(self)
+
+    def thaw(self, frozen: bytes) -> None:
+        """Become that world, with an operator that has not begun yet."""
+        copy: FakeWorld = pickle.loads(frozen)
+        self.__dict__.update(copy.__dict__)
+        self.new_operator()
+
     def __getstate__(self) -> dict[str, Any]:
-        operator: Runner | None = self.__dict__.get("operator")
-        assert operator is None or operator.next_due() is None, "a world that is not at rest cannot be copied"
         return {key: value for key, value in self.__dict__.items() if key != "operator"}
 
     async def pass_time(self, delta: timedelta) -> None:

@@ -11,7 +11,7 @@ from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.exceptions import Unavailable
 from zilliz_operator.desired import access as desired_access
 from zilliz_operator.policy import access as planned
-from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult
+from zilliz_operator.policy.status import FALSE, ON_ITS_WAY, TRUE, UNKNOWN, StepResult
 from zilliz_operator.reconcile import vault
 from zilliz_operator.reconcile.accesspolicy import by_age, ends, made_by, secret_of
 from zilliz_operator.reconcile.pass_ import Pass
@@ -34,7 +34,8 @@ async def apply(p: Pass) -> StepResult:
     try:
         return await _through(p, found[0].address)
     except Unavailable as error:
-        starting = not found[0].ready
+        workload = p.result(ConditionType.WORKLOAD_READY)
+        starting = not found[0].ready or (workload is not None and workload.reason in ON_ITS_WAY)
         reason = Reason.WAITING_FOR_PODS if starting else Reason.MILVUS_UNAVAILABLE
         message = "Milvus is starting" if starting else str(error)
         return StepResult(TYPE, UNKNOWN, reason, message, again_in=SOON)
