@@ -200,7 +200,7 @@ def _container(image: str) -> dict[str, Any]:
             "capabilities": {"drop": ["ALL"]},
         },
         "resources": {
-            "requests": {"cpu": "100m", "memory": "192Mi"},
+            "requests": {"cpu": "50m", "memory": "128Mi"},
             "limits": {"cpu": "1500m", "memory": "512Mi"},
         },
         # All three ask HAProxy and never the agent, whose death must not take the door with it.

@@ -45,7 +45,7 @@ class Resources:
         }
 
 
-GATEWAY_POD = Resources(millicpu=100, request_mib=192, limit_mib=512)
+GATEWAY_POD = Resources(millicpu=50, request_mib=192, limit_mib=512)
 """The allowance of one gateway pod in the quota: HAProxy with its agent."""
 HELPER = Resources(millicpu=50, request_mib=64, limit_mib=512)
 """An init container, a job, or a pod of cert-manager's that solves a challenge."""
