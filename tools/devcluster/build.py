@@ -99,7 +99,8 @@ def binary(name: str) -> Path:
 
 def of_environment(name: str) -> Path:
     """A program that the Python environment brings (kubectl, weed)."""
-    found = Path(sys.prefix) / "bin" / name
+    # By its true path: `.venv` is a link, and a component may run where the checkout itself is not to be seen (below /tmp, say).
+    found = Path(sys.prefix).resolve() / "bin" / name
     if not found.is_file():
         raise DevclusterError(f"{found} is missing: install requirements-dev.lock into this Python environment")
     return found
