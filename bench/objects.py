@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Object = dict[str, Any]
 GROUP = "byoc.zilliz.com"
 API_VERSION = f"{GROUP}/v1alpha1"
 KEY_SECRET = "bench-key"
-SMALL_REQUEST = "50m"
-SMALL_REQUESTS_NAME = "zbyoc-bench-small-requests"
+LOWERED_NAME = "zbyoc-bench-lowered-requests"
 
 
 def project(name: str) -> Object:
@@ -51,22 +50,23 @@ def access(*, project: str) -> Object:
     }
 
 
-def small_requests(*, trial: str) -> tuple[Object, Object]:
-    """An admission policy that lowers the CPU requests of clusters' pods, so that more of them are scheduled on a small node.
+def lowered_requests(lowered: Mapping[str, str], *, trial: str) -> tuple[Object, Object]:
+    """An admission policy that replaces CPU requests of clusters' pods, so that more of them are scheduled on a small node.
 
-    What is changed is the scheduler's book-keeping: a cluster's pods may use whatever CPU is idle, before and after. It also
-    acts in the namespace `trial`, where one can see whether it is in force.
+    It also acts in the namespace `trial`, where one can see whether it is in force.
     """
+    table = "{" + ", ".join(f"'{old}': '{new}'" for old, new in sorted(lowered.items())) + "}"
+    request = "object.spec.containers[i].resources.requests"
     lower = (
-        'object.spec.containers.all(c, has(c.resources) && has(c.resources.requests) && "cpu" in c.resources.requests) ? '
-        "[0, 1, 2, 3, 4].filter(i, i < size(object.spec.containers)).map(i, JSONPatch{op: 'replace', "
-        f"path: '/spec/containers/' + string(i) + '/resources/requests/cpu', value: '{SMALL_REQUEST}'}}) : []"
+        f"[0, 1, 2, 3].filter(i, i < size(object.spec.containers) && has({request}) && 'cpu' in {request} "
+        f"&& {request}['cpu'] in {table}).map(i, JSONPatch{{op: 'replace', "
+        f"path: '/spec/containers/' + string(i) + '/resources/requests/cpu', value: {table}[{request}['cpu']]}})"
     )
     where = f"request.namespace.startsWith('milvus-in01-') || request.namespace == '{trial}'"
     policy: Object = {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingAdmissionPolicy",
-        "metadata": {"name": SMALL_REQUESTS_NAME},
+        "metadata": {"name": LOWERED_NAME},
         "spec": {
             "failurePolicy": "Fail",
             "reinvocationPolicy": "Never",
@@ -82,16 +82,15 @@ def small_requests(*, trial: str) -> tuple[Object, Object]:
     binding: Object = {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingAdmissionPolicyBinding",
-        "metadata": {"name": SMALL_REQUESTS_NAME},
-        "spec": {"policyName": SMALL_REQUESTS_NAME},
+        "metadata": {"name": LOWERED_NAME},
+        "spec": {"policyName": LOWERED_NAME},
     }
     return policy, binding
 
 
-def trial_pod() -> Object:
+def trial_pod(request: str) -> Object:
     """Never run: it shows what admission makes of a pod."""
-    request = {"cpu": "250m"}
-    container = {"name": "trial", "image": "trial", "resources": {"requests": request}}
+    container = {"name": "trial", "image": "trial", "resources": {"requests": {"cpu": request}}}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "trial"}, "spec": {"containers": [container]}}
 
 

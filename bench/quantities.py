@@ -68,6 +68,17 @@ def fitting(*, free: Requests, each: Requests, wanted: int) -> int:
     return max(0, min(wanted, by_cpu, by_memory))
 
 
+def cpu_requests(pods: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The different CPU requests of containers, as they are written."""
+    found = (c.get("resources", {}).get("requests", {}).get("cpu") for pod in pods for c in pod["spec"]["containers"])
+    return {quantity for quantity in found if quantity}
+
+
+def lowered(requests: Iterable[str], *, free: int, needed: int) -> dict[str, str]:
+    """Each CPU request cut by the same share, so that what needs `needed` thousandths of a CPU takes at most `free`."""
+    return {quantity: f"{max(1, millicpu(quantity) * free // needed)}m" for quantity in sorted(requests)}
+
+
 def _of_container(container: Mapping[str, Any]) -> Requests:
     requests = container.get("resources", {}).get("requests", {})
     return Requests(millicpu=millicpu(requests.get("cpu", "0")), memory=memory_bytes(requests.get("memory", "0")))

@@ -83,6 +83,7 @@ class Bench:
         self._ready_notes: list[str] = []
         self._removed = ""
         self._each = quantities.Requests()
+        self._requests: set[str] = set()
         self._versions: dict[str, str] = {}
 
     def run(self) -> list[Table]:
@@ -105,12 +106,11 @@ class Bench:
 
     def _one(self) -> None:
         self._say("one cluster: applying")
-        took = self._world.make(ONE, ["one"], cidrs=OWN_ADDRESSES)["one"]
-        self._say(f"one cluster: Ready after {took:.1f} s")
+        took = self._world.make(ONE, ["one"], cidrs=OWN_ADDRESSES, say=self._say)["one"]
         home = self._home()
-        self._each = quantities.of_pods(self._world.pods(home))
-        pods = len(self._world.pods(home))
-        self._ready.append(("1", f"1 ({pods} pods)", seconds(took), seconds(took), seconds(took)))
+        pods = self._world.pods(home)
+        self._each, self._requests = quantities.of_pods(pods), quantities.cpu_requests(pods)
+        self._ready.append(("1", f"1 ({len(pods)} pods)", seconds(took), seconds(took), seconds(took)))
         self._versions = self._read_versions(home)
 
     def _search(self) -> None:
@@ -173,24 +173,29 @@ class Bench:
         world.budget.need(MANY_SECONDS / 2, f"{wanted} clusters")
         self._say("one cluster: deleting")
         self._removed = seconds(world.remove(ONE))
-        count = quantities.fitting(free=world.free(), each=self._each, wanted=wanted)
-        if count < wanted:
-            self._ready_notes.append(
-                f"A cluster requests {self._each.millicpu}m CPU; {count} of {wanted} would be scheduled on this node. For this row "
-                "an admission policy of the bench's own lowered every pod's request to 50m. Pods have no less CPU for it: "
-                "requests are what the scheduler counts, and all of them compete for the same cores either way."
-            )
-            pods = 3
-            each = quantities.Requests(millicpu=pods * 50, memory=self._each.memory)
-            count = quantities.fitting(free=world.free(), each=each, wanted=wanted)
-            world.lower_requests(MANY)
+        count, note = self._make_room(wanted)
         self._say(f"{count} clusters at once: applying")
         names = [f"many-{number}" for number in range(1, count + 1)]
-        took = sorted(world.make(MANY, names, cidrs=OWN_ADDRESSES).values())
-        self._say(f"{count} clusters at once: the last Ready after {took[-1]:.1f} s")
+        took = sorted(world.make(MANY, names, cidrs=OWN_ADDRESSES, say=self._say).values())
         pods = sum(len(world.pods(c["status"]["namespace"])) for c in world.clusters(MANY))
         times = (seconds(took[0]), seconds(statistics.median(took)), seconds(took[-1]))
         self._ready.append((f"{wanted} at once", f"{count} ({pods} pods)", *times))
+        self._ready_notes += [note] if note else []
+
+    def _make_room(self, wanted: int) -> tuple[int, str]:
+        """How many clusters the node has room for, and what was done for it."""
+        free, each = self._world.free(), self._each
+        count = quantities.fitting(free=free, each=each, wanted=wanted)
+        by_memory = quantities.fitting(free=free, each=quantities.Requests(memory=each.memory), wanted=wanted)
+        if count == wanted or by_memory < wanted:
+            return count, ""
+        lowered = quantities.lowered(self._requests, free=free.millicpu, needed=each.millicpu * wanted)
+        self._world.lower_requests(lowered, project=MANY)
+        changes = ", ".join(f"{old} to {new}" for old, new in lowered.items())
+        return wanted, (
+            f"A cluster requests {each.millicpu}m CPU and the node has {free.millicpu}m left, room for {count}. For the {wanted} an "
+            f"admission policy of the bench's own lowered the pods' CPU requests ({changes}). Requests reserve; they do not limit."
+        )
 
     def _rest(self) -> None:
         self._world.budget.need(self._size.rest_seconds + idle.QUIET_SECONDS, "the operator at rest")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench import objects, quantities, store
@@ -94,7 +94,9 @@ class World:
     def clusters(self, project: str) -> list[Object]:
         return self.items(collection_path("ZillizCluster", project))
 
-    def make(self, project: str, names: Sequence[str], *, cidrs: Sequence[str]) -> dict[str, float]:
+    def make(
+        self, project: str, names: Sequence[str], *, cidrs: Sequence[str], say: Callable[[str], None]
+    ) -> dict[str, float]:
         """Apply clusters at once, with who may enter and how; name → seconds from the first apply to its Ready."""
         self.apply(objects.project(project))
         began = time.monotonic()
@@ -106,8 +108,10 @@ class World:
 
         def all_ready() -> bool:
             for cluster in self.clusters(project):
-                if objects.is_ready(cluster):
-                    took.setdefault(cluster["metadata"]["name"], time.monotonic() - began)
+                name = cluster["metadata"]["name"]
+                if name not in took and objects.is_ready(cluster):
+                    took[name] = time.monotonic() - began
+                    say(f"{name}: Ready after {took[name]:.1f} s")
             return len(took) == len(names)
 
         try:
@@ -170,27 +174,27 @@ class World:
             raise BenchError("nobody holds the operator's lease")
         return holder.rpartition("_")[0]
 
-    def lower_requests(self, project: str) -> None:
-        """Lower the CPU requests of the pods to come, and wait until that is in force."""
+    def lower_requests(self, lowered: Mapping[str, str], *, project: str) -> None:
+        """Lower CPU requests of the pods to come, and wait until that is in force."""
         self.apply(objects.project(project))
-        for part in objects.small_requests(trial=project):
+        for part in objects.lowered_requests(lowered, trial=project):
             self.apply(part)
+        old, new = next(iter(lowered.items()))
 
         def in_force() -> bool:
             try:
                 made = self.kube.request(
-                    "POST", f"{NAMESPACES}/{project}/pods", body=objects.trial_pod(), query={"dryRun": "All"}
+                    "POST", f"{NAMESPACES}/{project}/pods", body=objects.trial_pod(old), query={"dryRun": "All"}
                 )
             except ApiError:
                 return False  # a new namespace lacks its service account for a moment
-            requests = made["spec"]["containers"][0]["resources"]["requests"]
-            return bool(requests["cpu"] == objects.SMALL_REQUEST)
+            return bool(made["spec"]["containers"][0]["resources"]["requests"]["cpu"] == new)
 
         self.budget.until(in_force, what="the lowered CPU requests to be in force", seconds=30)
 
     def restore_requests(self) -> None:
         for kind in ("MutatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"):
-            self.kube.delete(f"{collection_path(kind)}/{objects.SMALL_REQUESTS_NAME}")
+            self.kube.delete(f"{collection_path(kind)}/{objects.LOWERED_NAME}")
 
 
 def container_of(pod: Object) -> str:

@@ -42,8 +42,9 @@ def test_a_cluster_without_status_is_not_ready_and_says_so() -> None:
 
 
 def test_lowered_requests_are_for_clusters_pods_and_the_trial_only() -> None:
-    policy, binding = objects.small_requests(trial="bench-many")
+    policy, binding = objects.lowered_requests({"250m": "200m", "100m": "80m"}, trial="bench-many")
     assert binding["spec"]["policyName"] == policy["metadata"]["name"]
     where = policy["spec"]["matchConditions"][0]["expression"]
     assert where == "request.namespace.startsWith('milvus-in01-') || request.namespace == 'bench-many'"
-    assert f"value: '{objects.SMALL_REQUEST}'" in policy["spec"]["mutations"][0]["jsonPatch"]["expression"]
+    expression = policy["spec"]["mutations"][0]["jsonPatch"]["expression"]
+    assert "in {'100m': '80m', '250m': '200m'}" in expression

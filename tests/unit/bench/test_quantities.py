@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.quantities import Requests, fitting, memory_bytes, millicpu, of_node, of_pod, of_pods
+from bench.quantities import Requests, cpu_requests, fitting, lowered, memory_bytes, millicpu, of_node, of_pod, of_pods
 
 MIB = 1024 * 1024
 
@@ -74,3 +74,18 @@ def test_how_many_clusters_fit(free: Requests, expected: int) -> None:
 
 def test_what_requests_nothing_always_fits() -> None:
     assert fitting(free=Requests(), each=Requests(), wanted=5) == 5
+
+
+def test_lowered_requests_keep_their_proportions_and_fit() -> None:
+    found = lowered({"250m", "100m"}, free=1890, needed=2250)
+    assert found == {"100m": "84m", "250m": "210m"}
+    assert 5 * (millicpu(found["250m"]) + 2 * millicpu(found["100m"])) <= 1890
+
+
+def test_a_request_is_never_lowered_to_nothing() -> None:
+    assert lowered({"1m"}, free=1, needed=1000) == {"1m": "1m"}
+
+
+def test_the_different_requests_of_pods() -> None:
+    pods = [{"spec": {"containers": [container("100m", "1Mi"), {"name": "bare"}]}}, {"spec": {"containers": []}}]
+    assert cpu_requests(pods) == {"100m"}
