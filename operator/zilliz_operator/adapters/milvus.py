@@ -31,7 +31,11 @@ TIMEOUT = 10.0  # of one call
 QUIET = 5.0  # between opposite calls about one role
 LOADED_TO_ASK = 3
 PRIVILEGE_GROUP = re.compile(r"(Collection|Database|Cluster)(ReadOnly|ReadWrite|Admin)")
-_STARTING = re.compile(r"not ready|not healthy|unavailable|not initialized|not loaded|node offline", re.IGNORECASE)
+_STARTING = re.compile(
+    r"not ready|not healthy|unavailable|not initialized|not loaded|node offline|empty grpc client|failed to connect",
+    re.IGNORECASE,
+)
+"""What a server says while its own parts do not reach each other yet."""
 _EXISTS = re.compile(r"already exist", re.IGNORECASE)
 
 

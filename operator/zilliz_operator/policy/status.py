@@ -18,6 +18,7 @@ ON_ITS_WAY = frozenset(
         Reason.NOT_CHECKED,
         Reason.CONFIGURATION_PENDING,
         Reason.ROTATING,
+        Reason.SUSPENDED,
         *(reason for reason in Reason if reason.startswith("WaitingFor")),
     }
 )

@@ -130,6 +130,7 @@ def hidden(cause: Exception) -> Exception:
         (hidden(ConnectionError("refused")), Unavailable),
         (ValueError("something of grpc's own"), Unavailable),
         (MilvusException(code=101, message="collection not loaded"), NotReady),
+        (MilvusException(code=65535, message="empty grpc client: failed to connect 10.244.0.20:53100"), NotReady),
         (MilvusException(code=65535, message="user zt_viewer already exists"), Conflict),
         (MilvusException(code=65535, message="the number of roles has reached the limit"), Rejected),
     ],

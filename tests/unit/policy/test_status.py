@@ -25,6 +25,8 @@ WAITS = StepResult(T.CERTIFICATE_VALID, FALSE, Reason.WAITING_FOR_CERTIFICATE, "
 DOWN = StepResult(T.STORAGE_SECURED, UNKNOWN, Reason.OBJECT_STORE_UNAVAILABLE, "no answer")
 WRONG = StepResult(T.ENDPOINT_VERIFIED, FALSE, Reason.PROBE_FAILED, "TLS 1.1 accepted")
 TAKEN = StepResult(T.IDENTITY_SCOPED, FALSE, Reason.NAME_TAKEN, "somebody else's")
+REST = StepResult(T.ALLOWLIST_IN_FORCE, UNKNOWN, Reason.SUSPENDED, "no gateway runs")
+STOPPING = StepResult(T.WORKLOAD_READY, FALSE, Reason.WAITING_FOR_PODS, "stopping: milvus-0")
 
 results = st.lists(
     st.builds(
@@ -57,6 +59,9 @@ def test_all_kept_is_ready_and_nothing_else() -> None:
         ([DOWN, WAITS, WRONG], WRONG),
         ([WRONG, DOWN, TAKEN], TAKEN),
         ([WAITS, KEPT], WAITS),
+        ([REST, STOPPING], STOPPING),
+        ([REST, WAITS, DOWN], DOWN),
+        ([KEPT, REST], REST),
     ],
 )
 def test_ready_names_the_cause(given: list[StepResult], expected: StepResult) -> None:
@@ -102,7 +107,9 @@ def test_nothing_changes_at_rest(given: list[StepResult]) -> None:
 
 
 @given(results)
-def test_ready_is_true_only_when_everything_is_and_an_unready_object_says_what_it_is_at(given: list[StepResult]) -> None:
+def test_ready_is_true_only_when_everything_is_and_an_unready_object_says_what_it_is_at(
+    given: list[StepResult],
+) -> None:
     found = {c.type: c for c in conditions(given, previous=(), generation=3, now=NOW)}
     assert found[T.READY].is_true == all(r.kept for r in given)
     assert not {T.RECONCILING, T.STALLED} <= set(found)
