@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("unit", "fake", "faults", "stores", "gateway", "apiserver", "node")
 """Directories of tests/, in the order they run."""
 
+BESIDE = {"life": "changes, drift, bad input and faults on the node: long, run on their own by `make layer L=life`"}
+"""Layers that this command does not run, and says so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -82,6 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(
             f"  {outcome.layer:<10} {state:<20} {outcome.passed:>5} passed {outcome.failed:>3} failed {outcome.seconds:>6.0f} s"
         )
+    for layer, why in BESIDE.items():
+        print(f"  {layer:<10} not run here: {why}")
     passed, failed = sum(o.passed for o in outcomes), sum(o.failed for o in outcomes)
     print(
         f"  all layers in {time.monotonic() - began:.0f} s\n\n{passed} passed, {failed + int(lint != 0)} failed",

@@ -100,6 +100,18 @@ async def test_deleted_before_anything_was_made(world: FakeWorld) -> None:
     assert world.kube.find("RecycledCluster") == []
 
 
+async def test_deleted_although_its_data_plane_never_answered(world: FakeWorld) -> None:
+    world.data_plane()
+    missing = "Secret zilliz-system/store-admin does not exist"
+    world.data_planes.trouble = InvalidSpec("spec.objectStorage.credentialsSecretRef", missing)
+    world.cluster()
+    await world.settle()
+    assert missing in world.ready()["message"]
+    delete(world)
+    await world.settle()
+    assert gone(world), "nothing of it is there to wait for"
+
+
 async def test_a_cluster_whose_namespace_somebody_removed_is_recorded_all_the_same(world: FakeWorld) -> None:
     """Its bucket and its credentials are still there: without a record nobody would ever find them again."""
     await world.quickstart()

@@ -324,6 +324,8 @@ class Runner:
     timers: dict[Key, datetime] = field(default_factory=dict)
     passes: int = 0
     errors: list[tuple[Key, Exception]] = field(default_factory=list)
+    labels: dict[str, dict[str, str]] = field(default_factory=dict)
+    """UID → labels as an object was seen last."""
 
     def __post_init__(self) -> None:
         ports = self.world.ports()
@@ -342,6 +344,9 @@ class Runner:
         for kind in watches.OWN_KINDS:
             for obj in self.world.kube.find(kind):
                 self.saw("ADDED", obj)
+        for kind in watches.CHILD_KINDS:
+            for obj in self.world.kube.find(kind):
+                self.labels[obj["metadata"]["uid"]] = obj["metadata"].get("labels") or {}
 
     def saw(self, type: str, obj: Manifest) -> None:
         metadata = obj["metadata"]
@@ -353,11 +358,12 @@ class Runner:
                 self.roster.saw(key, uid=metadata["uid"])
             self._wake(key, *watches.wakes(obj["kind"], obj, self.roster))
         elif obj["kind"] in watches.CHILD_KINDS:
-            labels = metadata.get("labels") or {}
+            # The watch selects by label: one that loses it is told once more, as deleted, and as it was.
+            labels = self.labels.get(metadata["uid"]) or metadata.get("labels") or {}
+            self.labels[metadata["uid"]] = metadata.get("labels") or {}
             if labels.get("app.kubernetes.io/managed-by") == "zilliz-operator":
-                self._wake(
-                    *watches.child_wakes(labels, self.roster, namespace=metadata.get("namespace") or metadata["name"])
-                )
+                where = metadata.get("namespace") or metadata["name"]
+                self._wake(*watches.child_wakes(labels, self.roster, namespace=where))
 
     def next_due(self) -> datetime | None:
         return min(self.timers.values(), default=None)

@@ -411,8 +411,8 @@ class Cluster:
         """Merge into the spec."""
         return self.product.merge("ZillizCluster", self.name, {"spec": spec}, namespace=self.project)
 
-    def remove(self, *, deadline: float = SLOW) -> None:
-        """Delete it (protection off), its policies and lists, and wait until its pods are gone."""
+    def remove(self, *, deadline: float = SLOW, pods: bool = True) -> None:
+        """Delete it (protection off), its policies and lists, and (`pods`) wait until its pods are gone."""
         product, namespace = self.product, ""
         if product.find("ZillizCluster", self.name, self.project) is not None:
             namespace = self.namespace
@@ -424,7 +424,7 @@ class Cluster:
         product.wait_for(
             lambda: product.find(*about) is None, what=f"{self.name} is gone", deadline=deadline, about=about
         )
-        if namespace:
+        if namespace and pods:
             gone = f"no pod is left in {namespace}"
             product.wait_for(lambda: not product.list("Pod", namespace), what=gone, deadline=deadline)
 

@@ -36,9 +36,12 @@ def judge(promise: Promise, found: Sequence[dict[str, Any]]) -> Finding:
     seen = list(_conditions(promise, found))
     evidence = tuple(f"{name}: {condition.get('message', '')}" for name, condition in seen)
     statuses = {condition["status"] for _, condition in seen}
-    if "False" in statuses:
+    silent = len(seen) < len(found)
+    if promise.claim is Claim.NOT_YET:  # its condition may be False for the sake of what this release does keep
+        state = NOT_YET
+    elif "False" in statuses:
         state = BROKEN
-    elif promise.claim is not Claim.KEPT or not seen or statuses != {"True"}:
+    elif promise.claim is not Claim.KEPT or not seen or silent or statuses != {"True"}:
         state = NOT_YET
     else:
         state = KEPT

@@ -116,7 +116,11 @@ class ClusterReconciler:
         access_ = None
         if plane_raw is not None:
             plane = DataPlane.parse(plane_raw)
-            access_ = await self._world.data_planes.access(plane)
+            try:
+                access_ = await self._world.data_planes.access(plane)
+            except ZillizError:
+                if cluster.status.namespace:  # something of it may run there: an outage must not lose it
+                    raise
             prefix = plane.spec.object_storage.bucket_prefix
             identity = names.cluster_id(cluster.metadata.uid)
             bucket = bucket or names.bucket_name(prefix=prefix, cluster_id=identity, purpose="data")
