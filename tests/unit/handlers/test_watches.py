@@ -6,6 +6,7 @@ import kopf
 import pytest
 
 from zilliz_operator.api import names
+from zilliz_operator.api.kinds import KINDS
 from zilliz_operator.handlers import watches
 from zilliz_operator.handlers.settings import Forever, GenerationOnly, operator_settings
 from zilliz_operator.reconcile.queue import Key
@@ -113,7 +114,7 @@ async def test_events_of_our_kinds_wake_the_object_and_its_neighbours() -> None:
 async def test_children_are_watched_by_label_and_by_events_alone() -> None:
     made = Registered()
     changing = {h.selector.any_name for h in made.registry._changing.get_all_handlers() if h.selector is not None}
-    assert changing == {"zillizclusters", "dataplanes", "allowlists", "accesspolicies"}
+    assert changing == {KINDS[kind].plural for kind in watches.OWN_KINDS}
     assert len(made.settings.watching.label_selectors) == len(watches.CHILD_KINDS)
     assert set(made.settings.watching.label_selectors.values()) == {watches.MANAGED_SELECTOR}
 
