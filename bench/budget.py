@@ -30,11 +30,21 @@ class Budget:
             raise OutOfTime(f"{what} takes about {seconds:.0f} s, {max(self.left, 0):.0f} s were left")
 
     def until(self, condition: Callable[[], bool], *, what: str, seconds: float, every: float = 0.25) -> None:
-        """Poll until the condition holds. Raises BenchError after `seconds`, OutOfTime at the end of the whole run."""
+        """Poll until the condition holds. Raises BenchError after `seconds`, OutOfTime at the end of the whole run.
+
+        A server that does not answer in time is asked again: on a busy machine that is no failure of what is measured.
+        """
         deadline = self._now() + seconds
-        while not condition():
+        trouble = ""
+        while True:
+            try:
+                if condition():
+                    return
+                trouble = ""
+            except OSError as error:
+                trouble = f" (last: {type(error).__name__}: {error})"
             if self.left <= 0:
-                raise OutOfTime(f"the run's time ended while waiting for {what}")
+                raise OutOfTime(f"the run's time ended while waiting for {what}{trouble}")
             if self._now() > deadline:
-                raise BenchError(f"waited {seconds:.0f} s in vain for {what}")
+                raise BenchError(f"waited {seconds:.0f} s in vain for {what}{trouble}")
             time.sleep(every)

@@ -321,7 +321,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         chosen = layout(name=os.environ.get(NAME_VARIABLE) or DEFAULT_NAME)
         size = QUICK if options.quick else FULL
         tables = _measure(chosen, size, narrator(), total=options.minutes * 60)
-    except (BenchError, DevclusterError) as error:
+    except (BenchError, DevclusterError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:
@@ -375,7 +375,7 @@ def _clean_at_end(world: World, say: Say) -> None:
     """What cannot be removed is said; it takes no measurement back, and the next run removes it."""
     try:
         _clean(world, say)
-    except (BenchError, DevclusterError) as error:
+    except (BenchError, DevclusterError, OSError) as error:
         say(f"left behind, for the next run to remove: {error}")
 
 

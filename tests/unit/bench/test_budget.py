@@ -57,3 +57,27 @@ def test_a_wait_ends_with_the_runs_time() -> None:
 
     with pytest.raises(OutOfTime, match="rain"):
         Budget(5, now=clock).until(never, what="rain", seconds=10, every=0)
+
+
+def test_a_server_that_does_not_answer_is_asked_again() -> None:
+    answers = iter([TimeoutError("slow"), ConnectionRefusedError("down"), True])
+
+    def ask() -> bool:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    Budget(60, now=Clock()).until(ask, what="it", seconds=10, every=0)
+    assert next(answers, None) is None
+
+
+def test_a_server_that_never_answers_is_named_in_the_error() -> None:
+    clock = Clock()
+
+    def ask() -> bool:
+        clock.now += 6
+        raise TimeoutError("slow")
+
+    with pytest.raises(BenchError, match="waited 10 s in vain for it .last: TimeoutError: slow"):
+        Budget(60, now=clock).until(ask, what="it", seconds=10, every=0)
