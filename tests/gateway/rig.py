@@ -54,7 +54,7 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def until(what: str, look: Callable[[], T | None], *, seconds: float = 20.0) -> T:
+def until(what: str, look: Callable[[], T | None], *, seconds: float = 60.0) -> T:
     """Wait for a condition with a deadline; returns what `look` found."""
     deadline = time.monotonic() + seconds
     while True:
@@ -202,7 +202,7 @@ class Gateway:
     def port(self) -> int:
         return self.config.ports.door
 
-    def wait_in_force(self, files: DoorFiles, *, seconds: float = 20.0) -> dict[str, Any]:
+    def wait_in_force(self, files: DoorFiles, *, seconds: float = 60.0) -> dict[str, Any]:
         """Wait until the gateway itself attests this configuration."""
 
         def look() -> dict[str, Any] | None:
