@@ -15,7 +15,9 @@ def copied(value: T) -> T:
 
 
 def _copied(value: Any) -> Any:
-    if isinstance(value, Mapping):
+    if value.__class__ in (str, int, bool, None.__class__):
+        return value
+    if isinstance(value, dict):
         return {key: _copied(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_copied(each) for each in value]

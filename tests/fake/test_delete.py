@@ -53,6 +53,11 @@ async def test_compute_goes_and_data_stays(world: FakeWorld) -> None:
     assert found["spec"]["expiresAt"] == utc(recycled + timedelta(days=days))
     assert world.kube.must("Namespace", space)["metadata"]["labels"]["byoc.zilliz.com/recycled"] == "true"
     assert world.ready("office", "Allowlist")["status"] == "True"
+    said = world.ready(found["metadata"]["name"], "RecycledCluster")
+    assert said["reason"] == "Recycled"
+    for what in (f"{identity}-data", space, f"credentials-{identity}", found["spec"]["expiresAt"]):
+        assert what in said["message"]
+    assert world.operator.errors == []
 
 
 async def test_the_record_comes_before_anything_goes(world: FakeWorld) -> None:

@@ -206,6 +206,50 @@ async def test_the_conditions_stand_in_the_order_of_the_promises(world: FakeWorl
     assert len(set(types)) == len(types) == 10
 
 
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("BackupPolicy", {"frequency": [1], "startTime": "02:00-04:00"}),
+        ("Backup", {"cluster": "search"}),
+        ("Restore", {"backup": "nightly", "cluster": "search"}),
+    ],
+)
+async def test_what_this_release_does_not_do_is_said_once_and_at_once(
+    world: FakeWorld, kind: str, spec: Manifest
+) -> None:
+    await world.quickstart()
+    world._ours(kind, "it", PROJECT, spec)
+    await world.settle()
+    found = world.ready("it", kind)
+    assert (found["status"], found["reason"]) == ("False", "NotYet")
+    count = len(world.writes)
+    world.new_operator().start()
+    await world.settle()
+    assert len(world.writes) == count
+    assert world.operator.errors == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        (
+            {"exposure": "PrivateLink", "privateLink": {"allowedPrincipals": ["arn:aws:iam::111122223333:root"]}},
+            "exposure",
+        ),
+        ({"restoreFrom": {"backup": "nightly"}}, "restoreFrom"),
+    ],
+)
+async def test_a_cluster_that_asks_for_what_is_not_there_yet_is_not_made_by_halves(
+    world: FakeWorld, spec: Manifest, field: str
+) -> None:
+    world.data_plane()
+    world.cluster(**spec)
+    await world.settle()
+    assert world.ready()["reason"] == "NotYet"
+    assert f"spec.{field}" in world.ready()["message"]
+    assert world.kube.peek("Namespace", world.space()) is None
+
+
 @pytest.mark.parametrize("begin", ["store", "plane"])
 async def test_a_cluster_in_trouble_is_looked_at_again_without_being_woken(world: FakeWorld, begin: str) -> None:
     await world.quickstart()

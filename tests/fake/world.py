@@ -25,6 +25,7 @@ from zilliz_operator.reconcile.accesspolicy import AccessPolicyReconciler
 from zilliz_operator.reconcile.allowlist import AllowlistReconciler
 from zilliz_operator.reconcile.cluster import ClusterReconciler
 from zilliz_operator.reconcile.dataplane import DataPlaneReconciler
+from zilliz_operator.reconcile.notyet import NotYetReconciler, RecycledClusterReconciler
 from zilliz_operator.reconcile.pass_ import DataPlaneAccess
 from zilliz_operator.reconcile.pass_ import World as Ports
 from zilliz_operator.reconcile.ports import Manifest
@@ -336,6 +337,8 @@ class Runner:
             "DataPlane": self.plane.reconcile,
             "Allowlist": AllowlistReconciler(ports).reconcile,
             "AccessPolicy": AccessPolicyReconciler(ports).reconcile,
+            "RecycledCluster": RecycledClusterReconciler(ports).reconcile,
+            **{kind: NotYetReconciler(ports, kind).reconcile for kind in ("BackupPolicy", "Backup", "Restore")},
         }
         self.teardowns: dict[str, Any] = {"ZillizCluster": self.cluster.teardown, "DataPlane": self.plane.teardown}
 
