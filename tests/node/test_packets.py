@@ -237,7 +237,11 @@ def test_all_of_it_answers_a_pod_without_policies(
 ) -> None:
     """The control of what follows."""
     reachable = {target for place, target in world.items() if place not in CLUSTERS_OWN}
-    assert packets.opened(sources["pod of another namespace"], reachable) == reachable
+    # A pod that runs may not listen yet.
+    product.wait_for(
+        lambda: packets.opened(sources["pod of another namespace"], reachable) == reachable,
+        what=f"answers of {reachable}",
+    )
     closed = {world[place] for place in CLUSTERS_OWN}
     assert packets.opened(product, closed) == closed
 

@@ -7,6 +7,7 @@ import json
 import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 from typing import Protocol
 
 from tools.devcluster import cgroups, process, render
@@ -56,13 +57,20 @@ def kill_pods(layout: Layout) -> None:
     process.end_all(_shims(layout), seconds=0.5)
 
 
+def sandboxes(record: dict[str, Any]) -> list[str]:
+    """Names of the network namespaces in one record of CNI's cache: newer ones name it outright, Debian's by its interfaces."""
+    outright = [record["netns"]] if record.get("netns") else []
+    interfaces = (record.get("result") or {}).get("interfaces") or ()
+    return sorted({Path(path).name for path in (*outright, *(each.get("sandbox") for each in interfaces)) if path})
+
+
 def forget_pods(layout: Layout) -> list[str]:
     """Remove what pods leave on the machine outside the state directory; names of their network namespaces."""
     namespaces = []
     prefix = f"{layout.name}-{render.CNI_NETWORK}-"
     for record in CNI_CACHE.glob(f"{prefix}*"):
-        with contextlib.suppress(ValueError, KeyError):  # half-written: its namespace holds nothing yet
-            namespaces.append(Path(json.loads(record.read_text())["netns"]).name)
+        with contextlib.suppress(ValueError):  # half-written: its namespace holds nothing yet
+            namespaces += sandboxes(json.loads(record.read_text()))
         record.unlink(missing_ok=True)
         container = record.name.removeprefix(prefix).removesuffix("-eth0")
         record.with_name(f"cni-loopback-{container}-lo").unlink(missing_ok=True)
