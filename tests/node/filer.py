@@ -34,7 +34,7 @@ def now() -> int:
 
 
 def changes(product: Product, *, since: int) -> list[Change]:
-    """Everything written at the server since a mark."""
+    """Everything written at the server since a mark, until a second ago."""
     ago = (time.time_ns() - since) // 10**9 + 5
     command = [
         "nsenter",
@@ -44,7 +44,7 @@ def changes(product: Product, *, since: int) -> list[Change]:
         "filer.meta.tail",
         f"-filer={product.layout.address}:{store.FILER_PORT}",
         f"-timeAgo={ago}s",
-        "-untilTimeAgo=0s",
+        "-untilTimeAgo=1s",  # with 0 it would go on for ever
     ]
     directory = product.layout.store  # its security.toml lets in
     environment = {**os.environ, "HOME": str(directory / "home")}

@@ -7,8 +7,7 @@ import json
 import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
-from typing import Protocol
+from typing import Any, Protocol
 
 from tools.devcluster import cgroups, process, render
 from tools.devcluster.errors import DevclusterError
