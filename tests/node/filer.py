@@ -1,4 +1,9 @@
-"""What was written at the S3 server, as its own metadata log says: bucket settings, identities, policies, objects."""
+"""What was written at the S3 server, as its own metadata log says: bucket settings, identities, policies, objects.
+
+A setting written again as it was is in it too, for encryption, lifecycle, ownership and tags; not for versioning, a bucket's policy
+and the attachment of a user's policy, which this server leaves alone when they are the same. Those requests are counted at the
+store's client, in tests/stores.
+"""
 
 import json
 import os
