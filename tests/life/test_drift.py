@@ -78,7 +78,6 @@ def test_what_is_deleted_comes_back_as_it_was(product: Product, cluster: Cluster
 
 ANYBODY = [{"from": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}]
 SPOILED: Mapping[str, Manifest] = {
-    "ResourceQuota": {"spec": {"hard": {"pods": "1000", "requests.storage": "100Ti"}}},
     "LimitRange": {"spec": {"limits": []}},
     "NetworkPolicy": {"spec": {"policyTypes": ["Ingress", "Egress"], "ingress": ANYBODY, "egress": [{}]}},
     "ServiceAccount": {"automountServiceAccountToken": True},
@@ -97,6 +96,8 @@ def spoil(obj: Manifest) -> Manifest:
             return {"data": dict.fromkeys(obj["data"], "# mine")}
         case "Secret":
             return {"data": dict.fromkeys(obj["data"], base64.b64encode(b"mine").decode())}
+        case "ResourceQuota":
+            return {"spec": {"hard": {**dict.fromkeys(obj["spec"]["hard"], "1000Gi"), "count/secrets": "0"}}}
         case "StatefulSet":
             containers = [
                 {**each, "image": "docker.io/library/mine:1"} for each in obj["spec"]["template"]["spec"]["containers"]

@@ -50,6 +50,20 @@ def test_a_field_inside_a_list_counts_in_a_network_policy() -> None:
     assert surplus.removal(desired, changed) == {"spec": {"ingress": [{"ports": [{"port": 1}]}]}}
 
 
+def test_a_label_added_to_a_selector_goes_and_the_defaults_beside_it_stay() -> None:
+    spec = {"selector": {"app": "milvus"}, "ports": [{"port": 1}]}
+    desired = {"kind": "Service", "metadata": {"name": "milvus"}, "spec": spec}
+    changed = live(desired, clusterIP="10.96.0.7", selector={"app": "milvus", "mine": "too"})
+    assert surplus.removal(desired, changed) == {"spec": {"selector": {"mine": None}}}
+    assert surplus.removal(desired, live(desired, clusterIP="10.96.0.7", sessionAffinity="None")) is None
+
+
+def test_a_limit_added_to_a_quota_goes() -> None:
+    desired = {"kind": "ResourceQuota", "metadata": {"name": "cluster"}, "spec": {"hard": {"pods": "9"}}}
+    changed = live(desired, hard={"pods": "9", "secrets": "0"})
+    assert surplus.removal(desired, changed) == {"spec": {"hard": {"secrets": None}}}
+
+
 def test_defaults_of_the_api_server_are_no_surplus() -> None:
     containers = [{"name": "milvus", "env": [{"name": "A", "value": ""}], "imagePullPolicy": "Always"}]
     changed = live(STATEFUL, template={"spec": {"containers": containers, "dnsPolicy": "ClusterFirst"}})
