@@ -97,7 +97,7 @@ def test_an_immutable_field_keeps_its_value(product: Product, other: Cluster) ->
     patch = '{"spec":{"dataPlane":"elsewhere"}}'
     tried = product.try_kubectl("patch", "zc", other.name, "-n", other.project, "--type=merge", "-p", patch)
     assert tried.returncode != 0
-    for words in ("spec.dataPlane", "immutable", "back up and restore into a new cluster"):
+    for words in ("spec.dataPlane", "cannot be changed", "back up and restore into a new cluster"):
         assert words in tried.stderr
     assert other.read()["spec"] == before
 

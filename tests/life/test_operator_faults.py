@@ -155,7 +155,7 @@ for name in ("ca", "certificate", "key"):
     files[name].write(asked[name]); files[name].flush()
 def connect(password):
     return MilvusClient(uri=asked["uri"], user="root", password=password, secure=True, timeout=20, dedicated=True,
-                        server_pem_path=files["ca"].name, client_pem_path=files["certificate"].name,
+                        ca_pem_path=files["ca"].name, client_pem_path=files["certificate"].name,
                         client_key_path=files["key"].name, server_name=asked["host"])
 grants = connect(asked["password"]).describe_role("public")["privileges"]
 try:
