@@ -371,4 +371,5 @@ def _is_ready(pod: Manifest) -> bool:
 
 def _running(pod: Manifest, *, restarts: int) -> Manifest:
     container = pod["spec"]["containers"][0]
-    return {"name": container["name"], "image": container["image"], "restartCount": restarts}
+    running = {"running": {"startedAt": "2026-11-24T12:00:00Z"}}
+    return {"name": container["name"], "image": container["image"], "restartCount": restarts, "state": running}

@@ -7,7 +7,7 @@ import pytest
 
 from tests.fake.outside import unavailable
 from tests.fake.world import PROJECT, FakeWorld
-from zilliz_operator.api.exceptions import InvalidSpec, Rejected, Unavailable
+from zilliz_operator.api.exceptions import CredentialsMissing, InvalidSpec, Rejected, Unavailable
 
 CERT_MANAGER_KINDS = {"Certificate", "Issuer", "ClusterIssuer"}
 
@@ -56,6 +56,10 @@ def plane(there: bool) -> Callable[[FakeWorld], object]:
 
 def wiring(error: Exception | None) -> Callable[[FakeWorld], object]:
     return lambda world: setattr(world.data_planes, "trouble", error)
+
+
+def lacks(what: str, path: str, message: str) -> Callable[[FakeWorld], object]:
+    return lambda world: world.missing.update({what: CredentialsMissing(path, message)})
 
 
 AT_BIRTH: dict[str, Outage] = {
@@ -142,11 +146,9 @@ AT_BIRTH: dict[str, Outage] = {
         ("https://dp",),
     ),
     "data plane's Secret missing": Outage(
-        wiring(
-            InvalidSpec("spec.objectStorage.credentialsSecretRef", "Secret zilliz-system/store-admin does not exist")
-        ),
-        wiring(None),
-        "Ready",
+        lacks("store", "spec.objectStorage.credentialsSecretRef", "Secret zilliz-system/store-admin does not exist"),
+        lambda world: world.missing.clear(),
+        "StorageSecured",
         "False",
         "CredentialsMissing",
         ("spec.objectStorage.credentialsSecretRef", "zilliz-system/store-admin"),
@@ -228,6 +230,39 @@ async def test_the_last_allowlist_leaves_the_policies_while_the_store_is_down(wo
     await world.settle()
     assert world.kube.peek("NetworkPolicy", "gateway-clients", world.space()) is None
     assert world.door_file("allow.acl") == []
+
+
+@pytest.mark.parametrize("what", ["store", "store ca", "door ca"])
+async def test_a_missing_secret_of_the_data_plane_stops_only_the_steps_that_need_it(
+    world: FakeWorld, what: str
+) -> None:
+    """Nobody stays admitted, nothing stays broken and no pod restarts because some other Secret is gone."""
+    await world.quickstart()
+    world.workloads.starts.clear()
+    lacks(what, "spec.objectStorage.credentialsSecretRef", "Secret zilliz-system/store-admin does not exist")(world)
+    world.kube.remove("Allowlist", "office", PROJECT)
+    world.kube.remove("NetworkPolicy", "default-deny", world.space())
+    world.new_operator().start()
+    await world.settle()
+    assert world.ready()["reason"] == "CredentialsMissing"
+    assert "zilliz-system/store-admin" in world.ready()["message"]
+    assert world.kube.peek("NetworkPolicy", "gateway-clients", world.space()) is None
+    assert world.kube.peek("NetworkPolicy", "default-deny", world.space())
+    assert world.workloads.starts == []
+    world.missing.clear()
+    world.allowlist()
+    await world.settle()
+    assert world.ready()["status"] == "True", world.ready()
+    assert world.workloads.starts == []
+
+
+async def test_a_cluster_is_deleted_while_its_stores_credentials_are_missing(world: FakeWorld) -> None:
+    await world.quickstart()
+    lacks("store", "spec.objectStorage.credentialsSecretRef", "Secret zilliz-system/store-admin does not exist")(world)
+    world.kube.remove("ZillizCluster", "search", PROJECT)
+    await world.settle()
+    assert world.kube.peek("ZillizCluster", "search", PROJECT) is None
+    assert len(world.kube.find("RecycledCluster", PROJECT)) == 1
 
 
 async def test_milvus_down_is_said_and_heals(world: FakeWorld) -> None:

@@ -145,6 +145,21 @@ async def test_a_new_version_runs_and_the_old_one_is_refused_afterwards(world: F
     assert world.ready()["status"] == "True"
 
 
+async def test_a_version_that_never_started_is_taken_back(world: FakeWorld) -> None:
+    """Nothing of it has touched the data: the way back is open until its first start."""
+    await running(world)
+    world.workloads.missing_images.add(NEW_IMAGE)
+    world.cluster(version="2.6.22")
+    await world.settle()
+    assert world.ready()["reason"] == "ImageMissing"
+    assert world.status()["version"] == "2.3.5"
+    world.cluster(version="2.3.5")
+    await world.settle()
+    assert world.ready()["status"] == "True", world.ready()
+    containers = world.kube.must("StatefulSet", "milvus", world.space())["spec"]["template"]["spec"]["containers"]
+    assert containers[0]["image"] == MILVUS_IMAGE
+
+
 async def test_an_unknown_version_is_refused_by_name_and_changes_nothing(world: FakeWorld) -> None:
     await running(world)
     before = copied(world.kube.must("StatefulSet", "milvus", world.space()))
@@ -167,6 +182,62 @@ async def test_a_refused_version_does_not_keep_an_allowlist_from_being_narrowed(
     await world.settle()
     world.kube.remove("Allowlist", "office", PROJECT)
     await world.settle()
+    assert not world.admitted()
+
+
+REFUSALS: dict[str, tuple[Callable[[FakeWorld], None], str]] = {
+    "a field that is not there yet": (lambda w: change(w, restoreFrom={"backup": "nightly"}), "NotYet"),
+    "an invalid field": (lambda w: change(w, size={"cuSize": 1, "replicas": 2}), "InvalidSpec"),
+    "a DataPlane's invalid field": (
+        lambda w: void(w.data_plane(versions=BOTH, objectStorage={"provider": "S3Compatible"})),
+        "DataPlaneNotReady",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSALS)
+async def test_a_refused_spec_does_not_end_the_care_for_what_runs(world: FakeWorld, what: str) -> None:
+    """It goes on as it was last accepted: addresses leave the door, what is broken is repaired, nothing restarts."""
+    await running(world)
+    world.workloads.starts.clear()
+    refuse, reason = REFUSALS[what]
+    refuse(world)
+    await world.settle()
+    assert world.ready()["reason"] == reason
+    world.kube.remove("Allowlist", "office", PROJECT)
+    world.kube.remove("NetworkPolicy", "default-deny", world.space())
+    world.new_operator().start()
+    await world.settle()
+    assert not world.admitted()
+    assert world.kube.peek("NetworkPolicy", "default-deny", world.space())
+    assert world.ready()["reason"] == reason
+    assert world.workloads.starts == []
+    count = len(world.writes)
+    world.new_operator().start()
+    await world.settle()
+    assert world.writes[count:] == []
+    world.data_plane(versions=BOTH)
+    world.cluster()
+    world.allowlist()
+    await world.settle()
+    assert world.ready()["status"] == "True", world.ready()
+    assert world.workloads.starts == []
+
+
+async def test_a_rule_that_is_younger_than_a_running_cluster_does_not_end_the_care_for_it(
+    world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zilliz_operator.api.rules import Rule
+    from zilliz_operator.api.zillizcluster import ZillizCluster
+
+    await running(world)
+    younger = Rule("spec", "false", "is not wanted any more", check=lambda spec: False)
+    monkeypatch.setattr(ZillizCluster, "RULES", (*ZillizCluster.RULES, younger))
+    world.kube.remove("Allowlist", "office", PROJECT)
+    world.new_operator().start()
+    await world.settle()
+    assert world.ready()["reason"] == "InvalidSpec"
+    assert world.conditions()["Stalled"]["status"] == "True"
     assert not world.admitted()
 
 

@@ -18,7 +18,7 @@ from tests.fake.outside import CountedSecrets, FakeClock, FakeMilvus, FakeProbe,
 from zilliz_operator.api import names
 from zilliz_operator.api.base import utc
 from zilliz_operator.api.dataplane import DataPlane
-from zilliz_operator.api.exceptions import Unavailable
+from zilliz_operator.api.exceptions import CredentialsMissing, Unavailable
 from zilliz_operator.api.outside import DoorAddress
 from zilliz_operator.handlers import watches
 from zilliz_operator.reconcile.accesspolicy import AccessPolicyReconciler
@@ -71,6 +71,8 @@ class FakeWorld:
         self.probe = FakeProbe(self.recorder, self._gateway_at)
         self.secrets = CountedSecrets()
         self.data_planes = FakeDataPlanes(self._access)
+        self.missing: dict[str, CredentialsMissing] = {}
+        """What Secrets of the DataPlane do not give: "store", "store ca", "door ca"."""
         self.leading = True
         self.metrics: dict[tuple[str, str, str], str] = {}
         self._uids = itertools.count(1)
@@ -291,7 +293,13 @@ class FakeWorld:
         return utc(self.clock.now())
 
     def _access(self, _: DataPlane) -> DataPlaneAccess:
-        return DataPlaneAccess(kube=self.kube, store=self.store, store_ca_pem="CA\n", door_ca_pem="", local=True)
+        return DataPlaneAccess(
+            kube=self.kube,
+            local=True,
+            found_store=self.missing.get("store") or self.store,
+            found_store_ca=self.missing.get("store ca") or "CA\n",
+            found_door_ca=self.missing.get("door ca") or "",
+        )
 
     def _pod_at(self, door: DoorAddress) -> Manifest:
         for pod in self.kube.find("Pod"):

@@ -17,6 +17,10 @@ class InvalidSpec(ZillizError):
         self.message = message
 
 
+class CredentialsMissing(InvalidSpec):
+    """A Secret that a DataPlane refers to does not exist or lacks a key; `path` is the field that refers to it."""
+
+
 class NameTaken(ZillizError):
     """Something of that name exists and is not ours; we touch nothing."""
 

@@ -235,7 +235,7 @@ class ZillizClusterStatus(ResourceStatus):
     data_plane: str | None = None
     """The DataPlane it was born on."""
     version: str | None = None
-    """Milvus version that runs, or is being brought up."""
+    """Milvus version that runs, or ran last. Absent until Milvus has started once."""
     endpoint: str | None = None
     """host:port of the door, by TLS."""
     address: str | None = None

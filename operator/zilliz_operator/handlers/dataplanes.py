@@ -14,7 +14,7 @@ from zilliz_operator.adapters.kube import KubeClient, RequestHook
 from zilliz_operator.adapters.s3compatible import S3CompatibleStore
 from zilliz_operator.adapters.threads import Threads
 from zilliz_operator.api.dataplane import DataPlane, Provider
-from zilliz_operator.api.exceptions import InvalidSpec
+from zilliz_operator.api.exceptions import CredentialsMissing
 from zilliz_operator.api.fields import SecretRef
 from zilliz_operator.reconcile.pass_ import DataPlaneAccess
 
@@ -25,7 +25,7 @@ class _Wired:
 
     fingerprint: tuple[Any, ...]
     access: DataPlaneAccess
-    store: AwsStore
+    store: AwsStore | None
     remote: tuple[KubeClient, ClusterAccess] | None
 
 
@@ -40,13 +40,16 @@ class WiredDataPlanes:
         self._wired: dict[str, _Wired] = {}
 
     async def access(self, data_plane: DataPlane) -> DataPlaneAccess:
-        """Clients for a data plane; raises InvalidSpec naming the Secret and key that is missing."""
-        secrets = await self._secrets(data_plane)
-        fingerprint = (data_plane.metadata.uid, data_plane.metadata.generation, tuple(sorted(secrets.items())))
+        """Clients for a data plane; raises CredentialsMissing when its kubeconfig is."""
+        secrets, missing = await self._secrets(data_plane)
+        if "kubeconfig" in missing:
+            raise missing["kubeconfig"]
+        lacks = tuple(sorted((what, str(error)) for what, error in missing.items()))
+        fingerprint = (data_plane.metadata.uid, data_plane.metadata.generation, tuple(sorted(secrets.items())), lacks)
         known = self._wired.get(data_plane.metadata.name)
         if known is not None and known.fingerprint == fingerprint:
             return known.access
-        wired = self._wire(data_plane, secrets, fingerprint)
+        wired = self._wire(data_plane, secrets, missing, fingerprint)
         self._wired[data_plane.metadata.name] = wired
         if known is not None:
             await self._end(known)
@@ -57,9 +60,11 @@ class WiredDataPlanes:
             await self._end(wired)
         self._wired.clear()
 
-    async def _secrets(self, data_plane: DataPlane) -> dict[str, str]:
-        """Everything that the spec refers to, by our own name for it."""
-        spec, found = data_plane.spec, {}
+    async def _secrets(self, data_plane: DataPlane) -> tuple[dict[str, str], dict[str, CredentialsMissing]]:
+        """Everything that the spec refers to, by our own name for it, and what of it is missing."""
+        spec = data_plane.spec
+        found: dict[str, str] = {}
+        missing: dict[str, CredentialsMissing] = {}
         storage = spec.object_storage
         references: dict[str, tuple[str, SecretRef | None]] = {
             "store ca": ("spec.objectStorage.caSecretRef", storage.ca_secret_ref),
@@ -75,20 +80,29 @@ class WiredDataPlanes:
                 references[key] = (path, SecretRef(name=name, key=key))
         for what, (path, reference) in references.items():
             if reference is not None:
-                found[what] = await self._value(path, reference)
-        return found
+                try:
+                    found[what] = await self._value(path, reference)
+                except CredentialsMissing as error:
+                    missing[what] = error
+        return found, missing
 
     async def _value(self, path: str, reference: SecretRef) -> str:
         secret = await self._hub.get("Secret", reference.name, self._namespace)
         where = f"Secret {self._namespace}/{reference.name}"
         if secret is None:
-            raise InvalidSpec(path, f"{where} does not exist: create it with key {reference.key}")
+            raise CredentialsMissing(path, f"{where} does not exist: create it with key {reference.key}")
         value = (secret.get("data") or {}).get(reference.key)
         if not value:
-            raise InvalidSpec(path, f"{where} has no key {reference.key}: add it")
+            raise CredentialsMissing(path, f"{where} has no key {reference.key}: add it")
         return base64.b64decode(value).decode(errors="replace")
 
-    def _wire(self, data_plane: DataPlane, secrets: dict[str, str], fingerprint: tuple[Any, ...]) -> _Wired:
+    def _wire(
+        self,
+        data_plane: DataPlane,
+        secrets: dict[str, str],
+        missing: dict[str, CredentialsMissing],
+        fingerprint: tuple[Any, ...],
+    ) -> _Wired:
         spec = data_plane.spec
         storage = spec.object_storage
         compatible = storage.provider is Provider.S3_COMPATIBLE
@@ -103,22 +117,24 @@ class WiredDataPlanes:
             credentials=f"Secret {self._namespace}/{reference.name}" if reference else "the operator's IAM role",
             path_style=compatible,
         )
-        store = (S3CompatibleStore if compatible else AwsStore)(where, self._threads)
+        lacks = [missing[what] for what in ("accessKeyId", "secretAccessKey", "store ca") if what in missing]
+        store = None if lacks else (S3CompatibleStore if compatible else AwsStore)(where, self._threads)
         remote = None
         if "kubeconfig" in secrets:
             access = ClusterAccess.from_kubeconfig(secrets["kubeconfig"].encode())
             remote = (KubeClient(access, on_request=self._on_request), access)
         plane = DataPlaneAccess(
             kube=remote[0] if remote else self._hub,
-            store=store,
-            store_ca_pem=secrets.get("store ca", ""),
-            door_ca_pem=secrets.get("door ca", ""),
             local=remote is None,
+            found_store=store if store is not None else lacks[0],
+            found_store_ca=missing.get("store ca") or secrets.get("store ca", ""),
+            found_door_ca=missing.get("door ca") or secrets.get("door ca", ""),
         )
         return _Wired(fingerprint, plane, store, remote)
 
     async def _end(self, wired: _Wired) -> None:
-        wired.store.close()
+        if wired.store is not None:
+            wired.store.close()
         if wired.remote is not None:
             await wired.remote[0].close()
             await wired.remote[1].close()

@@ -31,7 +31,8 @@ def order(version: str) -> tuple[tuple[int, ...], bool, str]:
 
 
 def effective(*, requested: str | None, running: Effective | None, catalogue: Sequence[CatalogVersion]) -> Effective:
-    """What a cluster shall run; `running` is what it runs now (from its status and its live workload), if anything.
+    """What a cluster shall run; `running` is what was started last (from its status and its live workload), if anything; its
+    image is empty when a newer one took its place.
 
     Raises InvalidSpec when the request is not in the catalogue or goes back.
     """
@@ -52,6 +53,8 @@ def effective(*, requested: str | None, running: Effective | None, catalogue: Se
 
 
 def _kept(running: Effective, listed: dict[str, str]) -> Effective:
+    if running.version not in listed and not running.image:
+        raise InvalidSpec(PATH, _not_listed(running.version, listed))
     return Effective(version=running.version, image=listed.get(running.version, running.image))
 
 

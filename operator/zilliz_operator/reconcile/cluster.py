@@ -21,9 +21,10 @@ from zilliz_operator.api.zillizcluster import ZillizCluster
 from zilliz_operator.desired import access as desired_access
 from zilliz_operator.desired.context import ClusterContext, context_for
 from zilliz_operator.desired.store import bucket_name
+from zilliz_operator.desired.workload.builtin import VERSION_LABEL
 from zilliz_operator.policy import versions
 from zilliz_operator.policy.status import FALSE, UNKNOWN, StepResult, conditions
-from zilliz_operator.reconcile import children, notyet, recycle, statuses, vault
+from zilliz_operator.reconcile import accepted, children, recycle, statuses, vault
 from zilliz_operator.reconcile.accesspolicy import WITH_SECRET, ends, made_by, secret_of
 from zilliz_operator.reconcile.pass_ import Pass, World
 from zilliz_operator.reconcile.ports import Manifest
@@ -37,6 +38,7 @@ from zilliz_operator.reconcile.steps import (
     endpoint,
     namespace,
     network,
+    pods,
     storage,
     workload,
 )
@@ -147,19 +149,15 @@ class ClusterReconciler:
 
     async def _begin(self, raw: Manifest) -> Pass:
         """Read everything that a pass decides from. Raises _NotStarted with Ready when it cannot begin."""
-        findings = validate(raw)
-        if findings:
-            raise _NotStarted(StepResult(C.READY, FALSE, Reason.INVALID_SPEC, str(findings[0])))
-        cluster = ZillizCluster.parse(raw)
-        plane_raw = await self._world.hub.get("DataPlane", cluster.spec.data_plane)
-        if plane_raw is None:
-            message = f"spec.dataPlane: no DataPlane is named {cluster.spec.data_plane}: create it (kubectl get zdp lists them)"
-            raise _NotStarted(StepResult(C.READY, FALSE, Reason.DATA_PLANE_NOT_FOUND, message, again_in=LATER))
-        data_plane = _parsed_plane(plane_raw)
-        unable = notyet.of_cluster(cluster, data_plane)
-        if unable is not None:
-            raise _NotStarted(unable)
-        uid = cluster.metadata.uid
+        uid = raw["metadata"]["uid"]
+        stored = await self._world.hub.get(
+            "Secret", vault.vault_name(names.cluster_id(uid)), self._world.operator_namespace
+        )
+        plane_raw = await self._world.hub.get("DataPlane", accepted.data_plane_of(raw))
+        asked = accepted.choose(raw, plane_raw, remembered=stored)
+        if isinstance(asked, StepResult):
+            raise _NotStarted(asked)
+        cluster, data_plane = asked.cluster, asked.data_plane
         try:
             plane = await self._world.data_planes.access(data_plane)
             live = await children.observe(plane.kube, namespace=names.cluster_namespace(names.cluster_id(uid)), uid=uid)
@@ -177,14 +175,17 @@ class ClusterReconciler:
             raise _NotStarted(
                 StepResult(C.READY, FALSE, Reason.CREDENTIALS_MISSING, str(error), again_in=LATER)
             ) from None
-        ctx, refused = self._context(cluster, data_plane, live)
+        ctx, trouble = self._context(cluster, data_plane, live)
         allowlists, policies, secrets = await self._policies(cluster)
-        stored = await self._world.hub.get("Secret", vault.vault_name(ctx.cluster_id), self._world.operator_namespace)
         fallbacks = {**_from(live, "milvus-root"), **_from(live, "technical-users"), **_from(live, "store-credentials")}
         if "password" in fallbacks:
             fallbacks[vault.ROOT] = fallbacks.pop("password")
         filled = vault.fill(
-            stored, fallbacks=fallbacks, users=tuple(desired_access.TECHNICAL_USERS), randomness=self._world.randomness
+            stored,
+            fallbacks=fallbacks,
+            users=tuple(desired_access.TECHNICAL_USERS),
+            marks=asked.marks,
+            randomness=self._world.randomness,
         )
         await vault.keep(self._world.hub, filled, ctx, namespace=self._world.operator_namespace)
         return Pass(
@@ -200,7 +201,7 @@ class ClusterReconciler:
             policies=policies,
             subject_secrets=secrets,
             public_issuer=public,
-            trouble=refused,
+            trouble=asked.refused or trouble,
         )
 
     def _context(
@@ -351,14 +352,6 @@ class _NotStarted(Exception):
         self.ready = ready
 
 
-def _parsed_plane(raw: Manifest) -> DataPlane:
-    findings = validate({**raw, "kind": "DataPlane"})
-    if findings:
-        message = f"DataPlane {raw['metadata']['name']}: {findings[0]}"
-        raise _NotStarted(StepResult(C.READY, FALSE, Reason.DATA_PLANE_NOT_READY, message, again_in=LATER))
-    return DataPlane.parse(raw)
-
-
 R = TypeVar("R", Allowlist, AccessPolicy)
 
 
@@ -377,13 +370,21 @@ def _readable(kind: type[R], raws: Sequence[Manifest]) -> list[R]:
 
 
 def _running(cluster: ZillizCluster, live: children.Live) -> versions.Effective | None:
-    """What runs now, as far as it was ever started."""
-    workload_ = live.get("StatefulSet", "milvus")
-    if cluster.status.version is None or workload_ is None:
+    """What was started last. Its image is known while nothing newer, which never ran, took its place."""
+    found = live.get("StatefulSet", "milvus")
+    if cluster.status.version is None or found is None:
         return None
-    containers = workload_["spec"]["template"]["spec"]["containers"]
+    if (found["metadata"].get("labels") or {}).get(VERSION_LABEL) != cluster.status.version:
+        return versions.Effective(version=cluster.status.version, image="")
+    containers = found["spec"]["template"]["spec"]["containers"]
     image = next((c["image"] for c in containers if c["name"] == "milvus"), "")
-    return versions.Effective(version=cluster.status.version, image=image) if image else None
+    return versions.Effective(version=cluster.status.version, image=image)
+
+
+def _version(p: Pass) -> str | None:
+    """The version that has touched the data: a newer one that never started can still be taken back."""
+    started = pods.has_run(p.live.of("Pod"), container="milvus", image=p.ctx.image)
+    return p.ctx.version if started else p.cluster.status.version
 
 
 def _from(live: children.Live, name: str) -> dict[str, str]:
@@ -397,7 +398,7 @@ def _fields(p: Pass) -> dict[str, Any]:
         "clusterId": p.ctx.cluster_id,
         "namespace": p.ctx.namespace,
         "dataPlane": p.ctx.data_plane_name,
-        "version": p.ctx.version,
+        "version": _version(p),
         "bucket": bucket_name(p.ctx, "data"),
         "endpoint": f"{connection.host(p)}:{names.GATEWAY_PORT}",
         "address": connection.address(p) or None,

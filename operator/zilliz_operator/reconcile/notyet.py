@@ -21,7 +21,7 @@ _CLUSTER: tuple[tuple[Callable[[ZillizCluster, DataPlane], bool], str], ...] = (
     ),
     (
         lambda cluster, _: cluster.spec.restore_from is not None,
-        "spec.restoreFrom: restoring is not there in this release: remove it to start an empty cluster",
+        "spec.restoreFrom: restoring is not there in this release: delete this object and create it without restoreFrom",
     ),
     (
         lambda _, plane: plane.spec.engine is Engine.MILVUS_OPERATOR,

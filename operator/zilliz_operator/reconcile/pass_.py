@@ -12,6 +12,7 @@ from zilliz_operator.api.accesspolicy import AccessPolicy
 from zilliz_operator.api.allowlist import Allowlist
 from zilliz_operator.api.conditions import ConditionType
 from zilliz_operator.api.dataplane import DataPlane
+from zilliz_operator.api.exceptions import ZillizError
 from zilliz_operator.api.zillizcluster import ZillizCluster
 from zilliz_operator.desired.context import ClusterContext
 from zilliz_operator.policy.status import StepResult
@@ -29,20 +30,44 @@ from zilliz_operator.reconcile.ports import (
 from zilliz_operator.reconcile.vault import Vault
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataPlaneAccess:
-    """A data plane as a pass reaches it. `local`: pods can be dialled by their addresses."""
+    """A data plane as a pass reaches it. `local`: pods can be dialled by their addresses.
+
+    What a missing Secret keeps from being made is the error that names it, raised when it is asked for: only the steps that need
+    it fail, and a door is still closed when it must be.
+    """
 
     kube: Kube
-    store: ObjectStore
-    store_ca_pem: str
-    door_ca_pem: str
     local: bool
+    found_store: ObjectStore | ZillizError
+    found_store_ca: str | ZillizError
+    found_door_ca: str | ZillizError
+
+    @property
+    def store(self) -> ObjectStore:
+        if isinstance(self.found_store, ZillizError):
+            raise self.found_store
+        return self.found_store
+
+    @property
+    def store_ca_pem(self) -> str:
+        """The authority of the object store's certificate; empty: the public ones."""
+        if isinstance(self.found_store_ca, ZillizError):
+            raise self.found_store_ca
+        return self.found_store_ca
+
+    @property
+    def door_ca_pem(self) -> str:
+        """The authority that clients of doors should trust; empty: what the door's own Secret says."""
+        if isinstance(self.found_door_ca, ZillizError):
+            raise self.found_door_ca
+        return self.found_door_ca
 
 
 class DataPlanes(Protocol):
     async def access(self, data_plane: DataPlane) -> DataPlaneAccess:
-        """Clients for a data plane; raises Unavailable or Rejected naming the Secret or address that is wrong."""
+        """Clients for a data plane; raises Unavailable, Rejected or CredentialsMissing when its Kubernetes cannot be reached at all."""
         ...
 
 

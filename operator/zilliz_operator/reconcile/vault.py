@@ -33,6 +33,8 @@ class Vault:
 
     values: Mapping[str, str] = field(repr=False)
     root_secured: bool = False
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """Annotations: the specs that this cluster was last begun with (`reconcile.accepted`)."""
 
     def password(self, user: str) -> str:
         return self.values[user]
@@ -56,7 +58,7 @@ class Vault:
             name=vault_name(ctx.cluster_id),
             namespace=namespace,
             labels=ctx.labels("credentials"),
-            annotations={ROOT_SECURED: str(self.root_secured).lower()},
+            annotations={**self.marks, ROOT_SECURED: str(self.root_secured).lower()},
             type="Opaque",
             data=secret_data(self.values),
         )
@@ -69,7 +71,12 @@ def decoded(secret: Manifest | None) -> dict[str, str]:
 
 
 def fill(
-    stored: Manifest | None, *, fallbacks: Mapping[str, str], users: tuple[str, ...], randomness: Secrets
+    stored: Manifest | None,
+    *,
+    fallbacks: Mapping[str, str],
+    users: tuple[str, ...],
+    marks: Mapping[str, str],
+    randomness: Secrets,
 ) -> Vault:
     """The vault with every user's password in it: what is stored, else what the cluster namespace still has, else new."""
     known = {**fallbacks, **decoded(stored)}
@@ -77,7 +84,7 @@ def fill(
         if not known.get(user):
             known[user] = randomness.password()
     annotations = (stored or {}).get("metadata", {}).get("annotations") or {}
-    return Vault(known, root_secured=annotations.get(ROOT_SECURED) == "true")
+    return Vault(known, root_secured=annotations.get(ROOT_SECURED) == "true", marks=marks)
 
 
 async def keep(hub: Kube, vault: Vault, ctx: ClusterContext, *, namespace: str) -> bool:

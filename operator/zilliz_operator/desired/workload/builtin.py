@@ -21,10 +21,11 @@ USER = 10001
 DATA = "/var/lib/milvus"
 CONFIG = "milvus-config"
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+VERSION_LABEL = "app.kubernetes.io/version"
 VOLUME = "data"
 CLAIM = f"{VOLUME}-milvus-0"
-GRACE_SECONDS = 30
-"""Milvus does not end on SIGTERM, and a kill loses nothing it acknowledged: no use in waiting longer."""
+GRACE_SECONDS, OLD_GRACE_SECONDS = 30, 10
+"""Old servers (before 2.4) do not end on SIGTERM, and a kill loses nothing they acknowledged: no use in waiting longer."""
 
 GLOG = "--logtostderr=true\n--minloglevel=1\n"
 _BUILD_BUNDLE = f"cat {BUNDLE} /config/store-ca.crt > /bundle/ca-certificates.crt"
@@ -100,7 +101,8 @@ def stateful_set(ctx: ClusterContext, template: Manifest, *, live: Manifest | No
         # The volume holds Milvus' catalogue and write-ahead log; no change of this object may take it away.
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
     }
-    return manifest("StatefulSet", name=MILVUS, namespace=ctx.namespace, labels=ctx.labels(MILVUS), spec=spec)
+    labels = {**ctx.labels(MILVUS), VERSION_LABEL: ctx.version}
+    return manifest("StatefulSet", name=MILVUS, namespace=ctx.namespace, labels=labels, spec=spec)
 
 
 def volume_claim(ctx: ClusterContext, live: Manifest | None) -> Manifest:
@@ -136,7 +138,7 @@ def pod_template(ctx: ClusterContext, *, annotations: dict[str, str]) -> Manifes
         "serviceAccountName": MILVUS,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "terminationGracePeriodSeconds": GRACE_SECONDS if ctx.version_at_least("2.4.0") else OLD_GRACE_SECONDS,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,

@@ -3,6 +3,7 @@
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.exceptions import (
     Conflict,
+    CredentialsMissing,
     InvalidSpec,
     NameTaken,
     NotReady,
@@ -44,6 +45,8 @@ def failed(type: ConditionType, error: ZillizError) -> StepResult:
             return StepResult(type, FALSE, reason, str(error), again_in=LATER)
         case NameTaken():
             return StepResult(type, FALSE, Reason.NAME_TAKEN, str(error), again_in=LATER)
+        case CredentialsMissing():
+            return StepResult(type, FALSE, Reason.CREDENTIALS_MISSING, str(error), again_in=LATER)
         case InvalidSpec(path=path) if path.startswith("spec."):
             return StepResult(type, FALSE, Reason.UNSUPPORTED, str(error), again_in=LATER)
         case InvalidSpec():

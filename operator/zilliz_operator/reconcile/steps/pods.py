@@ -58,6 +58,20 @@ def _unscheduled(name: str, condition: Mapping[str, Any]) -> StepResult:
     return StepResult(TYPE, FALSE, reason, f"pod {name} has no node: {said}", again_in=LATER)
 
 
+def has_run(pods: Iterable[Manifest], *, container: str, image: str) -> bool:
+    """Whether some pod's container was started with this image, however it went."""
+    return any(
+        status["name"] == container and (_began(status.get("state")) or _began(status.get("lastState")))
+        for pod in pods
+        if any(c["name"] == container and c["image"] == image for c in pod["spec"]["containers"])
+        for status in (pod.get("status") or {}).get("containerStatuses") or ()
+    )
+
+
+def _began(state: Mapping[str, Any] | None) -> bool:
+    return bool(state and ("running" in state or "terminated" in state))
+
+
 def rolled_out(obj: Manifest | None, *, replicas: int) -> bool:
     """Whether a StatefulSet or Deployment runs `replicas` ready pods of its newest template."""
     if obj is None:

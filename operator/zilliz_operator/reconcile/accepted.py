@@ -1,0 +1,91 @@
+"""What a pass is made from: the specs as they are asked for, or else as they were last accepted.
+
+A spec that is refused (a field that this release cannot do, an object older than a rule) must not end the passes over what runs: an
+address taken off a list would stay admitted, and nothing would be repaired. So the specs in use are remembered beside the cluster's
+credentials, and stand in for the refused ones until these are corrected.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from zilliz_operator.api import names
+from zilliz_operator.api.conditions import ConditionType, Reason
+from zilliz_operator.api.dataplane import DataPlane
+from zilliz_operator.api.exceptions import InvalidSpec
+from zilliz_operator.api.validate import validate
+from zilliz_operator.api.zillizcluster import ZillizCluster, ZillizClusterSpec
+from zilliz_operator.policy.status import FALSE, StepResult
+from zilliz_operator.reconcile import notyet
+from zilliz_operator.reconcile.ports import Manifest
+from zilliz_operator.reconcile.steps.errors import LATER
+
+CLUSTER_SPEC = names.PREFIX + "accepted-spec"
+DATA_PLANE_SPEC = names.PREFIX + "accepted-data-plane-spec"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`refused`: why the specs in use are not the ones asked for. `marks`: annotations by which the next pass remembers them."""
+
+    cluster: ZillizCluster
+    data_plane: DataPlane
+    marks: dict[str, str]
+    refused: StepResult | None = None
+
+
+def data_plane_of(raw: Manifest) -> str:
+    """The name of a cluster's DataPlane, whatever else is wrong with its spec."""
+    return str((raw.get("spec") or {}).get("dataPlane") or ZillizClusterSpec.model_fields["data_plane"].default)
+
+
+def choose(raw: Manifest, plane_raw: Manifest | None, *, remembered: Manifest | None) -> Asked | StepResult:
+    """The specs to go on with; a StepResult (Ready) when they are refused and nothing was ever accepted."""
+    if plane_raw is None:
+        return _invalid(raw) or _not_found(data_plane_of(raw))
+    refused = _refusal(raw, plane_raw)
+    if refused is None:
+        return _asked(raw, plane_raw, None)
+    marks = ((remembered or {}).get("metadata") or {}).get("annotations") or {}
+    if CLUSTER_SPEC not in marks or DATA_PLANE_SPEC not in marks:
+        return refused
+    old_raw = {**raw, "spec": json.loads(marks[CLUSTER_SPEC])}
+    old_plane = {**plane_raw, "spec": json.loads(marks[DATA_PLANE_SPEC])}
+    # As much of what is asked for as can be: a DataPlane's correction must not wait for a cluster's, nor the other way round.
+    for each, plane in ((old_raw, plane_raw), (raw, old_plane)):
+        if _refusal(each, plane) is None:
+            return _asked(each, plane, refused)
+    try:
+        return _asked(old_raw, old_plane, refused)  # a newer rule may refuse even these: they run
+    except InvalidSpec:
+        return refused
+
+
+def _refusal(raw: Manifest, plane_raw: Manifest) -> StepResult | None:
+    invalid = _invalid(raw)
+    if invalid is not None:
+        return invalid
+    findings = validate({**plane_raw, "kind": "DataPlane"})
+    if findings:
+        message = f"DataPlane {plane_raw['metadata']['name']}: {findings[0]}"
+        return StepResult(ConditionType.READY, FALSE, Reason.DATA_PLANE_NOT_READY, message, again_in=LATER)
+    return notyet.of_cluster(ZillizCluster.parse(raw), DataPlane.parse(plane_raw))
+
+
+def _invalid(raw: Manifest) -> StepResult | None:
+    findings = validate(raw)
+    return StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, str(findings[0])) if findings else None
+
+
+def _not_found(name: str) -> StepResult:
+    message = f"spec.dataPlane: no DataPlane is named {name}: create it (kubectl get zdp lists them)"
+    return StepResult(ConditionType.READY, FALSE, Reason.DATA_PLANE_NOT_FOUND, message, again_in=LATER)
+
+
+def _asked(raw: Manifest, plane_raw: Manifest, refused: StepResult | None) -> Asked:
+    marks = {CLUSTER_SPEC: _text(raw["spec"]), DATA_PLANE_SPEC: _text(plane_raw["spec"])}
+    return Asked(ZillizCluster.parse(raw), DataPlane.parse(plane_raw), marks, refused)
+
+
+def _text(spec: dict[str, Any]) -> str:
+    return json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
