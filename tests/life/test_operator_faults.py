@@ -19,7 +19,7 @@ from zilliz_operator.api.names import GATEWAY_PORT
 TAKEOVER = 30.0
 """Seconds without a leader at most."""
 REPAIR = 60.0
-AWAY = 10.0
+AWAY = 60.0
 """Seconds that clients search while no operator runs: enough for many calls, and for every certificate and lease to matter."""
 OPERATOR = "zilliz-operator"
 
