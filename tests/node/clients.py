@@ -91,7 +91,7 @@ failures = []
 def loop():
     client, over = connect(), threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
-    row = 0
+    row, started = 0, False
     while not over.is_set():
         row = (row + 1) % asked["rows"]
         for way, call in (("grpc", lambda: search(client, row)), ("rest", lambda: rest(row))):
@@ -101,8 +101,9 @@ def loop():
                 counts[way] += 1
             except Exception as error:
                 failures.append(f"{time.strftime('%H:%M:%S')} {way}: {type(error).__name__}: {error}"[:300])
-        if row == 1:
+        if not started:
             print("started", flush=True)
+            started = True
         time.sleep(0.1)
     return {**counts, "failures": failures}
 
