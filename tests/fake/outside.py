@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -68,21 +68,30 @@ class FakeStore:
             self._recorder.wrote(f"store policy {desired.name}")
         return [AspectResult("policy", "kept")]
 
-    async def key_pair_in_force(self, desired: Any, access_key_id: str | None) -> bool:
+    async def access_keys(self, desired: Any) -> Mapping[str, bool]:
         self._call("list keys")
-        return access_key_id is not None and list(self.identities[desired.name]["keys"]) == [access_key_id]
+        return {} if desired.kind == "IRSA" else dict.fromkeys(self.identities[desired.name]["keys"], True)
 
-    async def rotate_key_pair(self, desired: Any, *, keep: str | None = None) -> KeyPair | None:
-        self._call("rotate")
+    async def make_key_pair(self, desired: Any, *, keep: Collection[str]) -> KeyPair:
+        self._call("make key")
+        self._remove_keys(desired, keep)
         keys = self.identities[desired.name]["keys"]
+        assert len(keys) < 2, "AWS would refuse a third key"
         number = next(self._numbers)
         pair = KeyPair(f"AKFAKE{number:06d}", f"store-secret-{number:06d}-never-shown")
         keys[pair.access_key_id] = pair.secret_access_key
         self._recorder.wrote(f"store new key {desired.name}")
-        for old in [k for k in keys if k not in (keep, pair.access_key_id)]:
+        return pair
+
+    async def remove_keys(self, desired: Any, *, keep: Collection[str]) -> None:
+        self._call("remove keys")
+        self._remove_keys(desired, keep)
+
+    def _remove_keys(self, desired: Any, keep: Collection[str]) -> None:
+        keys = self.identities[desired.name]["keys"]
+        for old in [k for k in keys if k not in keep]:
             del keys[old]
             self._recorder.wrote(f"store remove key {desired.name}")
-        return pair
 
     async def remove_identity(self, desired: Any) -> None:
         self._call("remove identity")

@@ -93,5 +93,5 @@ async def test_nothing_that_holds_a_secret_shows_it_when_it_is_printed(world: Fa
     await world.quickstart()
     stored = world.kube.must("Secret", f"credentials-{world.id_of()}", SYSTEM)
     filled = vault.fill(stored, fallbacks={}, users=(), marks={}, randomness=world.secrets)
-    shown = repr(filled) + repr(filled.key_pair)
+    shown = repr(filled) + repr(filled.key_pair()) + repr(filled.held())
     assert not [value for value in world.vault().values() if value in shown and not value.startswith("AK")]

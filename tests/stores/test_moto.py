@@ -135,8 +135,7 @@ async def test_a_role_is_made_once_with_exactly_its_trust_and_policy(
     calls.seen.clear()
     assert {result.state for result in await store.ensure_identity(wish)} == {"kept"}
     assert calls.writes() == []
-    assert await store.rotate_key_pair(wish) is None
-    assert await store.key_pair_in_force(wish, None)
+    assert await store.access_keys(wish) == {}
 
 
 async def test_a_widened_trust_and_policy_are_taken_back(store: AwsStore, client: Any, uid: str) -> None:
@@ -180,16 +179,20 @@ async def test_a_foreign_role_of_our_name_is_left_alone(store: AwsStore, client:
     assert calls.writes() == []
 
 
-async def test_on_aws_a_user_with_keys_works_too(store: AwsStore, calls: Calls, uid: str) -> None:
-    wish = identity(uid)
+async def test_on_aws_a_user_with_keys_works_too(store: AwsStore, client: Any, calls: Calls, uid: str) -> None:
+    wish = identity(uid, path="/zilliz-byoc/")
     await store.ensure_identity(wish)
-    first = await store.rotate_key_pair(wish)
-    assert first is not None
-    second = await store.rotate_key_pair(wish, keep=first.access_key_id)
-    assert second is not None
-    third = await store.rotate_key_pair(wish, keep=second.access_key_id)  # AWS would refuse a third: the first has left
-    assert third is not None
-    assert not await store.key_pair_in_force(wish, third.access_key_id)
+    calls.seen.clear()
+    assert {result.state for result in await store.ensure_identity(wish)} == {"kept"}
+    assert calls.writes() == []
+    first = await store.make_key_pair(wish, keep=())
+    second = await store.make_key_pair(wish, keep={first.access_key_id})
+    third = await store.make_key_pair(wish, keep={second.access_key_id})  # AWS would refuse a third: the first has left
+    assert await store.access_keys(wish) == {second.access_key_id: True, third.access_key_id: True}
+    client("iam").update_access_key(UserName=wish.name, AccessKeyId=second.access_key_id, Status="Inactive")
+    assert await store.access_keys(wish) == {second.access_key_id: False, third.access_key_id: True}
+    await store.remove_keys(wish, keep={third.access_key_id})
+    assert await store.access_keys(wish) == {third.access_key_id: True}
 
 
 async def test_without_any_credentials_the_remedy_is_named(

@@ -3,6 +3,7 @@
 import dataclasses
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import boto3
@@ -191,8 +192,7 @@ async def test_each_clusters_key_reaches_its_own_bucket_and_no_other(
     for one in (a, b):
         await store.ensure_bucket(bucket(one))
         await store.ensure_identity(identity(one))
-        pairs[one] = await store.rotate_key_pair(identity(one))
-        assert pairs[one] is not None
+        pairs[one] = await store.make_key_pair(identity(one), keep=())
         client(seaweedfs, keys=pairs[one]).put_object(Bucket=bucket(one).name, Key="k", Body=b"v")
     intruder, victim = client(seaweedfs, keys=pairs[a]), bucket(b).name
     attempts = (
@@ -242,26 +242,55 @@ async def test_widened_rights_are_taken_back(store: S3CompatibleStore, seaweedfs
 
 
 @pytest.mark.usefixtures("plain_environment")
-async def test_rotation_leaves_one_key_even_after_others_were_minted(
+async def test_keys_that_others_minted_go_and_the_ones_to_keep_stay(
     store: S3CompatibleStore, seaweedfs: SeaweedFS, uid: str
 ) -> None:
     wish, iam = identity(uid), client(seaweedfs, "iam", admin=True)
     await store.ensure_identity(wish)
-    first = await store.rotate_key_pair(wish)
-    assert first is not None
-    assert await store.key_pair_in_force(wish, first.access_key_id)
+    first = await store.make_key_pair(wish, keep=())
+    assert await store.access_keys(wish) == {first.access_key_id: True}
     for _ in range(3):
         iam.create_access_key(UserName=wish.name)
-    assert not await store.key_pair_in_force(wish, first.access_key_id)
-    second = await store.rotate_key_pair(wish, keep=first.access_key_id)
-    assert second is not None
-    keys = {key["AccessKeyId"] for key in iam.list_access_keys(UserName=wish.name)["AccessKeyMetadata"]}
-    assert keys == {first.access_key_id, second.access_key_id}
-    third = await store.rotate_key_pair(wish)
-    assert third is not None
-    assert await store.key_pair_in_force(wish, third.access_key_id)
-    assert not await store.key_pair_in_force(wish, None)
-    assert third.secret_access_key not in repr(third)
+    assert len(await store.access_keys(wish)) == 4
+    await store.remove_keys(wish, keep={first.access_key_id})
+    assert await store.access_keys(wish) == {first.access_key_id: True}
+    iam.create_access_key(UserName=wish.name)
+    second = await store.make_key_pair(wish, keep={first.access_key_id})
+    assert set(await store.access_keys(wish)) == {first.access_key_id, second.access_key_id}
+    assert second.secret_access_key not in repr(second)
+
+
+@pytest.mark.usefixtures("plain_environment")
+async def test_a_rotation_never_leaves_a_moment_without_a_key_and_ends_the_old_one(
+    store: S3CompatibleStore, seaweedfs: SeaweedFS, uid: str
+) -> None:
+    wish, name = identity(uid), bucket(uid).name
+    await store.ensure_bucket(bucket(uid))
+    await store.ensure_identity(wish)
+    old = await store.make_key_pair(wish, keep=())
+    client(seaweedfs, keys=old).put_object(Bucket=name, Key="k", Body=b"v")
+    new = await store.make_key_pair(wish, keep={old.access_key_id})
+    for pair in (old, new):
+        assert client(seaweedfs, keys=pair).get_object(Bucket=name, Key="k")["Body"].read() == b"v"
+    await store.remove_keys(wish, keep={new.access_key_id})
+    assert client(seaweedfs, keys=new).get_object(Bucket=name, Key="k")["Body"].read() == b"v"
+    with pytest.raises(ClientError) as caught:
+        client(seaweedfs, keys=old).get_object(Bucket=name, Key="k")
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+@pytest.mark.usefixtures("plain_environment")
+async def test_a_user_that_lost_its_tag_and_holds_our_policy_gets_it_back(
+    store: S3CompatibleStore, seaweedfs: SeaweedFS, uid: str
+) -> None:
+    wish, iam = identity(uid), client(seaweedfs, "iam", admin=True)
+    await store.ensure_identity(wish)
+    await store.make_key_pair(wish, keep=())
+    iam.untag_user(UserName=wish.name, TagKeys=["byoc.zilliz.com/cluster-uid"])
+    repaired = [result.name for result in await store.ensure_identity(wish) if result.state == "repaired"]
+    assert repaired == ["identity"]
+    tags = {tag["Key"]: tag["Value"] for tag in iam.list_user_tags(UserName=wish.name)["Tags"]}
+    assert tags["byoc.zilliz.com/cluster-uid"] == uid
 
 
 @pytest.mark.usefixtures("plain_environment")
@@ -271,7 +300,7 @@ async def test_a_removed_identity_is_gone_with_keys_and_policy(
     wish = identity(uid)
     await store.ensure_bucket(bucket(uid))
     await store.ensure_identity(wish)
-    pair = await store.rotate_key_pair(wish)
+    pair = await store.make_key_pair(wish, keep=())
     await store.remove_identity(wish)
     await store.remove_identity(wish)
     with pytest.raises(ClientError):
@@ -287,7 +316,12 @@ async def test_a_foreign_user_of_our_name_is_left_alone(
     wish, iam = identity(uid), client(seaweedfs, "iam", admin=True)
     iam.create_user(UserName=wish.name)
     key = iam.create_access_key(UserName=wish.name)["AccessKey"]["AccessKeyId"]
-    calls_that_must_not_touch_it = (store.ensure_identity, store.rotate_key_pair, store.remove_identity)
+    calls_that_must_not_touch_it = (
+        store.ensure_identity,
+        partial(store.make_key_pair, keep=()),
+        partial(store.remove_keys, keep=()),
+        store.remove_identity,
+    )
     for call in calls_that_must_not_touch_it:
         with pytest.raises(NameTaken, match="untouched"):
             await call(wish)
@@ -297,8 +331,9 @@ async def test_a_foreign_user_of_our_name_is_left_alone(
 
 async def test_keys_of_an_absent_user_are_not_ready(store: S3CompatibleStore, uid: str) -> None:
     with pytest.raises(NotReady):
-        await store.rotate_key_pair(identity(uid))
-    assert not await store.key_pair_in_force(identity(uid), "AK")
+        await store.make_key_pair(identity(uid), keep=())
+    assert await store.access_keys(identity(uid)) == {}
+    await store.remove_keys(identity(uid), keep=())
 
 
 async def test_roles_are_refused_with_the_remedy(store: S3CompatibleStore, uid: str) -> None:
@@ -330,7 +365,7 @@ async def test_a_tenants_key_does_not_pass_for_the_administrators(
     store: S3CompatibleStore, seaweedfs: SeaweedFS, threads: Threads, uid: str
 ) -> None:
     await store.ensure_identity(identity(uid))
-    pair = await store.rotate_key_pair(identity(uid))
+    pair = await store.make_key_pair(identity(uid), keep=())
     assert pair is not None
     tenant = S3CompatibleStore(
         access(seaweedfs, access_key_id=pair.access_key_id, secret_access_key=pair.secret_access_key), threads

@@ -33,7 +33,7 @@ def bucket(uid: str, *, kms: str | None = None, region: str = "us-east-1") -> b.
     )
 
 
-def identity(uid: str, *, irsa: bool = False, boundary: str | None = None) -> i.StoreIdentity:
+def identity(uid: str, *, irsa: bool = False, boundary: str | None = None, path: str | None = None) -> i.StoreIdentity:
     cluster_id = names.cluster_id(uid)
     name = bucket(uid).name
     arn = f"arn:aws:s3:::{name}"
@@ -45,9 +45,11 @@ def identity(uid: str, *, irsa: bool = False, boundary: str | None = None) -> i.
     )
     return i.StoreIdentity(
         kind=IdentityMode.IRSA if irsa else IdentityMode.ACCESS_KEYS,
+        component="milvus",
         name=f"{cluster_id}-milvus",
+        path=path or ("/zilliz-byoc/" if irsa else "/"),
         policy_name=f"{cluster_id}-milvus",
-        bucket=name,
+        allowed=f"use bucket {name}",
         statements=(
             i.Statement(sid="Bucket", actions=i.BUCKET_ACTIONS, resources=(arn,)),
             i.Statement(sid="Objects", actions=i.OBJECT_ACTIONS, resources=(f"{arn}/*",)),

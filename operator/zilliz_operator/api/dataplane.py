@@ -1,5 +1,6 @@
 """DataPlane: where clusters run. One Kubernetes cluster, one region, one object store, one certificate issuer."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -94,6 +95,9 @@ class ObjectStorage(Model):
     identity: IdentityMode = IdentityMode.ACCESS_KEYS
     """How pods prove who they are. IRSA: a role per cluster and service account. AccessKeys: a key pair per cluster,
     rotated."""
+    rotate_after_days: Annotated[int, Field(ge=1, le=365)] = 90
+    """AccessKeys: days after which a cluster's key pair is made anew, 1 to 365. Milvus restarts for it, in the cluster's
+    maintenance window where it has one."""
     oidc_provider_arn: Arn | None = None
     """OIDC provider of the Kubernetes cluster in IAM. Needed by IRSA."""
     permissions_boundary_arn: Arn | None = None
@@ -237,6 +241,8 @@ class DataPlaneStatus(ResourceStatus):
     """Milvus version that new clusters get."""
 
 
+_OIDC_PROVIDER: Final = r"^arn:aws[a-z-]*:iam::[0-9]{12}:oidc-provider/.+$"
+_IAM_POLICY: Final = r"^arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/.+$"
 _RESERVED_PREFIXES: Final = ("xn--", "sthree-", "amzn-s3-demo-")
 _CIDR_LISTS: Final = (
     "spec.objectStorage.cidrs[]",
@@ -343,6 +349,19 @@ _STORE_RULES: Final = (
         reason=REQUIRED,
         check=lambda store: store.identity is not IdentityMode.IRSA or store.oidc_provider_arn is not None,
         field_path=".oidcProviderArn",
+    ),
+    Rule(
+        "spec.objectStorage.oidcProviderArn",
+        f"self.matches('{_OIDC_PROVIDER}')",
+        "must be the ARN of an OIDC provider in IAM: arn:aws:iam::ACCOUNT:oidc-provider/ISSUER, as aws iam "
+        "list-open-id-connect-providers prints it",
+        check=lambda arn: re.search(_OIDC_PROVIDER, arn) is not None,
+    ),
+    Rule(
+        "spec.objectStorage.permissionsBoundaryArn",
+        f"self.matches('{_IAM_POLICY}')",
+        "must be the ARN of an IAM policy: arn:aws:iam::ACCOUNT:policy/NAME",
+        check=lambda arn: re.search(_IAM_POLICY, arn) is not None,
     ),
     Rule(
         "spec.objectStorage.bucketPrefix",

@@ -10,6 +10,8 @@ TECHNICAL_USERS_SECRET = "technical-users"  # noqa: S105
 STORE_SECRET = "store-credentials"  # noqa: S105
 ACCESS_KEY_ID = "accessKeyId"
 SECRET_ACCESS_KEY = "secretAccessKey"  # noqa: S105 - the name of a key
+PREVIOUS_ACCESS_KEY_ID = "previousAccessKeyId"
+"""While a rotation is on its way: the key before it, whose id alone is kept, so that it is known when it may go."""
 
 
 def root_secret(ctx: ClusterContext, *, password: str, db_admin: str) -> Manifest:
@@ -22,9 +24,13 @@ def technical_users(ctx: ClusterContext, passwords: Mapping[str, str]) -> Manife
     return _secret(ctx, TECHNICAL_USERS_SECRET, passwords)
 
 
-def store_credentials(ctx: ClusterContext, *, access_key_id: str, secret_access_key: str) -> Manifest:
-    """The key pair of the bucket's identity; the Milvus operator knows it by other names."""
+def store_credentials(
+    ctx: ClusterContext, *, access_key_id: str, secret_access_key: str, previous: str | None = None
+) -> Manifest:
+    """The key pair of Milvus' identity; the Milvus operator knows it by other names."""
     values = {ACCESS_KEY_ID: access_key_id, SECRET_ACCESS_KEY: secret_access_key}
+    if previous is not None:
+        values[PREVIOUS_ACCESS_KEY_ID] = previous
     if not ctx.built_in:
         values |= {"accesskey": access_key_id, "secretkey": secret_access_key}
     return _secret(ctx, STORE_SECRET, values)

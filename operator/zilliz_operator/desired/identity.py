@@ -1,22 +1,26 @@
-"""Who a cluster is: its ServiceAccounts in Kubernetes, and the one identity that may touch its bucket.
+"""Who a cluster is: its ServiceAccounts in Kubernetes, and the identities that may touch its buckets, one a role of pod.
 
-Where the store knows roles (AWS with IRSA) the identity is a role that exactly one ServiceAccount may assume; elsewhere
-it is a user with a key pair. Both carry the same policy: this bucket, these actions, nothing else.
+Where the store knows roles (AWS with IRSA) an identity is a role that exactly one ServiceAccount may assume; elsewhere it
+is a user with a key pair. Both carry the same policy: these buckets, these actions, nothing else.
 """
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from zilliz_operator.api.dataplane import IdentityMode
+from zilliz_operator.api.dataplane import IdentityMode, Provider
 
 from .context import BACKUP, GATEWAY, MILVUS, ClusterContext
 from .manifest import Manifest, manifest
-from .store import bucket_name, partition, role_arn, role_name, tags
+from .store import aws_domain, bucket_name, iam_path, partition, role_arn, role_name, tags
 
 ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
+REGIONAL_STS_ANNOTATION = "eks.amazonaws.com/sts-regional-endpoints"
+"""The region's own STS, for that is where the network policies lead."""
 
-BUCKET_ACTIONS = ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads")
+LIST_ACTIONS = ("s3:GetBucketLocation", "s3:ListBucket")
+BUCKET_ACTIONS = (*LIST_ACTIONS, "s3:ListBucketMultipartUploads")
 OBJECT_ACTIONS = (
     "s3:AbortMultipartUpload",
     "s3:DeleteObject",
@@ -24,7 +28,11 @@ OBJECT_ACTIONS = (
     "s3:ListMultipartUploadParts",
     "s3:PutObject",
 )
-KMS_ACTIONS = ("kms:Decrypt", "kms:GenerateDataKey")
+READ_KEY, WRITE_KEY = "kms:Decrypt", "kms:GenerateDataKey"
+
+KEYED: Final = (MILVUS,)
+"""Who gets a key pair where there are no roles. Nothing in the gateway's pods uses the store yet, and no pod makes backups: a
+key that nobody uses is only a key to lose. A role holds nothing that could be lost, so with IRSA everybody has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +42,19 @@ class Statement:
     sid: str
     actions: tuple[str, ...]
     resources: tuple[str, ...]
+    condition: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    """(operator, key, values), all of which must hold."""
 
     def statement(self) -> dict[str, Any]:
-        return {"Sid": self.sid, "Effect": "Allow", "Action": list(self.actions), "Resource": list(self.resources)}
+        found: dict[str, Any] = {
+            "Sid": self.sid,
+            "Effect": "Allow",
+            "Action": list(self.actions),
+            "Resource": list(self.resources),
+        }
+        for operator, key, values in self.condition:
+            found.setdefault("Condition", {}).setdefault(operator, {})[key] = list(values)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +90,15 @@ class StoreIdentity:
     """One identity on the store: a role `name` with `trust` (IRSA), or a user `name` with a key pair (AccessKeys).
 
     The policy is a *managed* one (some stores refuse part of these actions inline) named `policy_name`, attached to it
-    alone.
+    alone. `allowed` says in words what it allows.
     """
 
     kind: IdentityMode
+    component: str
     name: str
+    path: str
     policy_name: str
-    bucket: str
+    allowed: str
     statements: tuple[Statement, ...]
     trust: Trust | None
     permissions_boundary_arn: str | None
@@ -92,51 +112,119 @@ class StoreIdentity:
         return _canonical(self.policy_document())
 
 
+def identities(ctx: ClusterContext) -> tuple[StoreIdentity, ...]:
+    """Every identity of the cluster on this store."""
+    chosen = KEYED if takes_keys(ctx) else tuple(IDENTITIES)
+    return tuple(IDENTITIES[component](ctx) for component in chosen)
+
+
+def takes_keys(ctx: ClusterContext) -> bool:
+    """Whether identities are users with key pairs here."""
+    return ctx.data_plane.object_storage.identity is IdentityMode.ACCESS_KEYS
+
+
 def milvus_identity(ctx: ClusterContext) -> StoreIdentity:
-    """The identity Milvus uses on the data bucket."""
+    """Milvus reads and writes its data."""
+    data = bucket_name(ctx, "data")
+    statements = (*_use(ctx, data), *_key(ctx, (READ_KEY, WRITE_KEY), data))
+    return _identity(ctx, MILVUS, allowed=f"use bucket {data}", statements=statements)
+
+
+def gateway_identity(ctx: ClusterContext) -> StoreIdentity:
+    """The agent adds audit objects. It can neither read, list nor remove one: a gateway that was broken into cannot cover
+    its tracks."""
+    audit = bucket_name(ctx, "audit")
+    add = Statement(sid="AddObjects", actions=("s3:PutObject",), resources=(_objects(ctx, audit),))
+    statements = (add, *_key(ctx, (WRITE_KEY,), audit))
+    return _identity(ctx, GATEWAY, allowed=f"add objects to bucket {audit}", statements=statements)
+
+
+def backup_identity(ctx: ClusterContext) -> StoreIdentity:
+    """The backup tool copies: it reads the data and writes elsewhere."""
+    data, backup = bucket_name(ctx, "data"), bucket_name(ctx, "backup")
+    read = (
+        Statement(sid="ReadBucket", actions=LIST_ACTIONS, resources=(_bucket(ctx, data),)),
+        Statement(sid="ReadObjects", actions=("s3:GetObject",), resources=(_objects(ctx, data),)),
+    )
+    keys = (*_key(ctx, (READ_KEY,), data, backup), *_key(ctx, (WRITE_KEY,), backup))
+    statements = (*read, *_use(ctx, backup), *keys)
+    return _identity(ctx, BACKUP, allowed=f"read bucket {data} and use bucket {backup}", statements=statements)
+
+
+IDENTITIES: Final[Mapping[str, Callable[[ClusterContext], StoreIdentity]]] = {
+    MILVUS: milvus_identity,
+    GATEWAY: gateway_identity,
+    BACKUP: backup_identity,
+}
+
+
+def service_accounts(ctx: ClusterContext) -> list[Manifest]:
+    """One ServiceAccount a role of pod; none mounts a token for the API server."""
+    return [_service_account(ctx, component) for component in IDENTITIES]
+
+
+def _service_account(ctx: ClusterContext, component: str) -> Manifest:
+    annotations = {ROLE_ANNOTATION: role_arn(ctx, component), REGIONAL_STS_ANNOTATION: "true"}
+    return manifest(
+        "ServiceAccount",
+        name=component,
+        namespace=ctx.namespace,
+        labels=ctx.labels(component),
+        annotations=None if takes_keys(ctx) else annotations,
+        automountServiceAccountToken=False,
+    )
+
+
+def _identity(ctx: ClusterContext, component: str, *, allowed: str, statements: tuple[Statement, ...]) -> StoreIdentity:
     storage = ctx.data_plane.object_storage
-    bucket = bucket_name(ctx, "data")
-    name = role_name(ctx, MILVUS)
-    irsa = storage.identity is IdentityMode.IRSA
+    name = role_name(ctx, component)
     return StoreIdentity(
         kind=storage.identity,
+        component=component,
         name=name,
+        path=iam_path(ctx),
         policy_name=name,
-        bucket=bucket,
-        statements=bucket_statements(ctx, bucket),
-        trust=_trust(ctx, MILVUS) if irsa else None,
+        allowed=allowed,
+        statements=statements,
+        trust=None if takes_keys(ctx) else _trust(ctx, component),
         permissions_boundary_arn=storage.permissions_boundary_arn,
         uid=ctx.uid,
         tags=tags(ctx),
     )
 
 
-def bucket_statements(ctx: ClusterContext, bucket: str) -> tuple[Statement, ...]:
-    """The least a Milvus server needs on its bucket."""
-    arn = f"arn:{partition(ctx)}:s3:::{bucket}"
-    statements = (
-        Statement(sid="Bucket", actions=BUCKET_ACTIONS, resources=(arn,)),
-        Statement(sid="Objects", actions=OBJECT_ACTIONS, resources=(f"{arn}/*",)),
+def _use(ctx: ClusterContext, bucket: str) -> tuple[Statement, ...]:
+    """Read, write and remove objects; nothing about the bucket itself, no old version, no access list."""
+    return (
+        Statement(sid="Bucket", actions=BUCKET_ACTIONS, resources=(_bucket(ctx, bucket),)),
+        Statement(sid="Objects", actions=OBJECT_ACTIONS, resources=(_objects(ctx, bucket),)),
     )
-    key = ctx.spec.storage.kms_key_arn
-    return (*statements, Statement(sid="Key", actions=KMS_ACTIONS, resources=(key,))) if key else statements
 
 
-def service_accounts(ctx: ClusterContext) -> list[Manifest]:
-    """One ServiceAccount a role; none mounts a token for the API server."""
-    return [_service_account(ctx, component) for component in (MILVUS, GATEWAY, BACKUP)]
+def _key(ctx: ClusterContext, actions: tuple[str, ...], *buckets: str) -> tuple[Statement, ...]:
+    """The customer's KMS key, through S3 and for these buckets alone.
 
-
-def _service_account(ctx: ClusterContext, component: str) -> Manifest:
-    irsa = ctx.data_plane.object_storage.identity is IdentityMode.IRSA and component == MILVUS
-    return manifest(
-        "ServiceAccount",
-        name=component,
-        namespace=ctx.namespace,
-        labels=ctx.labels(component),
-        annotations={ROLE_ANNOTATION: role_arn(ctx, component)} if irsa else None,
-        automountServiceAccountToken=False,
+    S3 tells KMS what it encrypts: the bucket where the bucket key is on, else the object.
+    """
+    storage, key = ctx.data_plane.object_storage, ctx.spec.storage.kms_key_arn
+    if key is None or storage.provider is not Provider.AWS:
+        return ()
+    region = ctx.data_plane.region or ""
+    encrypted = tuple(arn for bucket in buckets for arn in (_bucket(ctx, bucket), _objects(ctx, bucket)))
+    condition = (
+        ("StringEquals", "kms:ViaService", (f"s3.{region}.{aws_domain(region)}",)),
+        ("StringLike", "kms:EncryptionContext:aws:s3:arn", encrypted),
     )
+    sid = "Key" + "".join(action.partition(":")[2] for action in actions)
+    return (Statement(sid=sid, actions=actions, resources=(key,), condition=condition),)
+
+
+def _bucket(ctx: ClusterContext, name: str) -> str:
+    return f"arn:{partition(ctx)}:s3:::{name}"
+
+
+def _objects(ctx: ClusterContext, name: str) -> str:
+    return f"{_bucket(ctx, name)}/*"
 
 
 def _trust(ctx: ClusterContext, service_account: str) -> Trust:

@@ -1,8 +1,12 @@
 """Names, ARNs and marks on the object store, shared by the bucket and by the identity that may use it."""
 
 from zilliz_operator.api import names
+from zilliz_operator.api.dataplane import IdentityMode, Provider
 
 from .context import ClusterContext
+
+IAM_PATH = "/zilliz-byoc/"
+"""Where our roles, users and policies are in AWS IAM, so that the operator's own rights can end there."""
 
 
 def bucket_name(ctx: ClusterContext, purpose: str) -> str:
@@ -18,13 +22,35 @@ def role_name(ctx: ClusterContext, component: str) -> str:
 
 def role_arn(ctx: ClusterContext, component: str) -> str:
     """The ARN of the role that `component`'s ServiceAccount assumes."""
-    return f"arn:{partition(ctx)}:iam::{account(ctx) or ''}:role/{role_name(ctx, component)}"
+    return f"arn:{partition(ctx)}:iam::{account(ctx) or ''}:role{iam_path(ctx)}{role_name(ctx, component)}"
+
+
+def principal_arn(ctx: ClusterContext, component: str) -> str:
+    """The ARN that `component` is known by at the store: its role, or its user where keys are used."""
+    if ctx.data_plane.object_storage.identity is IdentityMode.IRSA:
+        return role_arn(ctx, component)
+    return f"arn:{partition(ctx)}:iam::{account(ctx) or ''}:user{iam_path(ctx)}{role_name(ctx, component)}"
+
+
+def iam_path(ctx: ClusterContext) -> str:
+    """Other stores drop a path in silence: there we ask for none."""
+    return IAM_PATH if ctx.data_plane.object_storage.provider is Provider.AWS else "/"
+
+
+def aws_domain(region: str) -> str:
+    """The domain of AWS' services in a region; China has its own."""
+    return "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
 
 
 def partition(ctx: ClusterContext) -> str:
-    """`aws`, `aws-cn`, `aws-us-gov`, as the identity provider's ARN says; S3-compatible stores all write `aws`."""
-    arn = ctx.data_plane.object_storage.oidc_provider_arn
-    return arn.split(":")[1] if arn else "aws"
+    """`aws`, `aws-cn`, `aws-us-gov`, as the identity provider's ARN or the region says; S3-compatible stores all write
+    `aws`."""
+    storage, region = ctx.data_plane.object_storage, ctx.data_plane.region or ""
+    if storage.oidc_provider_arn:
+        return storage.oidc_provider_arn.split(":")[1]
+    if storage.provider is not Provider.AWS:
+        return "aws"
+    return "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
 def account(ctx: ClusterContext) -> str | None:

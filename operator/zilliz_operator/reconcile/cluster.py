@@ -19,7 +19,9 @@ from zilliz_operator.api.exceptions import InvalidSpec, Rejected, Unavailable, Z
 from zilliz_operator.api.validate import validate
 from zilliz_operator.api.zillizcluster import ZillizCluster
 from zilliz_operator.desired import access as desired_access
-from zilliz_operator.desired.context import ClusterContext, context_for
+from zilliz_operator.desired.context import MILVUS, ClusterContext, context_for
+from zilliz_operator.desired.credentials import STORE_SECRET
+from zilliz_operator.desired.identity import takes_keys
 from zilliz_operator.desired.store import bucket_name
 from zilliz_operator.desired.workload.builtin import VERSION_LABEL
 from zilliz_operator.policy import versions
@@ -36,6 +38,7 @@ from zilliz_operator.reconcile.steps import (
     connection,
     door,
     endpoint,
+    identity,
     namespace,
     network,
     pods,
@@ -63,7 +66,7 @@ STEPS = (
     Step(C.NAMESPACE_ISOLATED, namespace.claim),
     Step(C.NETWORK_ISOLATED, network.close, needs=(C.NAMESPACE_ISOLATED,)),
     Step(C.STORAGE_SECURED, storage.secure, needs=(C.NAMESPACE_ISOLATED,)),
-    Step(C.IDENTITY_SCOPED, storage.scope, needs=(C.NAMESPACE_ISOLATED,)),
+    Step(C.IDENTITY_SCOPED, identity.scope, needs=(C.NAMESPACE_ISOLATED,)),
     Step(C.CERTIFICATE_VALID, certificates.issue, needs=(C.NAMESPACE_ISOLATED,)),
     Step(C.WORKLOAD_READY, workload.run, needs=(C.NETWORK_ISOLATED,)),
     Step(C.ACCESS_APPLIED, access.apply, needs=(C.NETWORK_ISOLATED,)),
@@ -124,8 +127,8 @@ class ClusterReconciler:
                 if cluster.status.namespace:  # something of it may run there: an outage must not lose it
                     raise
             prefix = plane.spec.object_storage.bucket_prefix
-            identity = names.cluster_id(cluster.metadata.uid)
-            bucket = bucket or names.bucket_name(prefix=prefix, cluster_id=identity, purpose="data")
+            cluster_id = names.cluster_id(cluster.metadata.uid)
+            bucket = bucket or names.bucket_name(prefix=prefix, cluster_id=cluster_id, purpose="data")
         await recycle.recycle(self._world, cluster, raw, access_, bucket=bucket)
         return ""
 
@@ -177,7 +180,9 @@ class ClusterReconciler:
             ) from None
         ctx, trouble = self._context(cluster, data_plane, live)
         allowlists, policies, secrets = await self._policies(cluster)
-        fallbacks = {**_from(live, "milvus-root"), **_from(live, "technical-users"), **_from(live, "store-credentials")}
+        fallbacks = {**_from(live, "milvus-root"), **_from(live, "technical-users")}
+        if takes_keys(ctx):
+            fallbacks |= {k: v for k, v in _from(live, STORE_SECRET).items() if k in vault.key_names(MILVUS)}
         if "password" in fallbacks:
             fallbacks[vault.ROOT] = fallbacks.pop("password")
         filled = vault.fill(

@@ -5,7 +5,7 @@ exceptions of `zilliz_operator.api.exceptions`: `Unavailable` (an outage: retry)
 wrong), `NotReady` (not there yet), `NameTaken` (someone else owns it), `Conflict` (changed under us).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -85,7 +85,7 @@ class Kube(Protocol):
 
 
 class ObjectStore(Protocol):
-    """Buckets of one data plane, and the one identity a cluster uses on them."""
+    """Buckets of one data plane, and the identities that clusters use on them."""
 
     async def check(self) -> str:
         """Ask the store something that only its administrator may, and say what answered, for evidence."""
@@ -97,16 +97,20 @@ class ObjectStore(Protocol):
         ...
 
     async def ensure_identity(self, desired: Any) -> Sequence[AspectResult]:
-        """Make the cluster's identity (a `desired.identity.StoreIdentity`) exist with exactly its policy: a user (S3Compatible) or a
-        role per service account (AWS)."""
+        """Make one identity (a `desired.identity.StoreIdentity`) exist with exactly its policy: a user, or a role that one
+        ServiceAccount may assume."""
         ...
 
-    async def key_pair_in_force(self, desired: Any, access_key_id: str | None) -> bool:
-        """Whether `access_key_id` is the identity's one and only key. Always True where identities need no key."""
+    async def access_keys(self, desired: Any) -> Mapping[str, bool]:
+        """Every access key of the identity → whether it is active. Empty where identities need no key (IRSA)."""
         ...
 
-    async def rotate_key_pair(self, desired: Any, *, keep: str | None = None) -> KeyPair | None:
-        """Make a new key pair and remove every other (but `keep`). None where identities need no key (IRSA)."""
+    async def make_key_pair(self, desired: Any, *, keep: Collection[str]) -> KeyPair:
+        """Remove every key of the identity but `keep`, then make a new pair."""
+        ...
+
+    async def remove_keys(self, desired: Any, *, keep: Collection[str]) -> None:
+        """Remove every key of the identity but `keep`; no such identity is success."""
         ...
 
     async def remove_identity(self, desired: Any) -> None:

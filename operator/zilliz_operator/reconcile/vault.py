@@ -8,18 +8,24 @@ the cluster namespace; only when both are gone are new credentials made.
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from zilliz_operator.api import names
-from zilliz_operator.desired.context import ClusterContext
+from zilliz_operator.api.base import utc
+from zilliz_operator.desired.context import MILVUS, ClusterContext
+from zilliz_operator.desired.credentials import ACCESS_KEY_ID, PREVIOUS_ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from zilliz_operator.desired.identity import KEYED
 from zilliz_operator.desired.manifest import manifest, secret_data
 from zilliz_operator.policy import drift
+from zilliz_operator.policy.storekeys import Cause, Held, Marks
 from zilliz_operator.reconcile.ports import KeyPair, Kube, Manifest, Secrets
 
 ROOT = "root"
 DB_ADMIN = "db_admin"
-ACCESS_KEY_ID = "accessKeyId"
-SECRET_ACCESS_KEY = "secretAccessKey"  # noqa: S105 - the name of a key
 ROOT_SECURED = names.PREFIX + "root-secured"
+KEY_MADE, KEY_CAUSE, KEY_ASKED = "store-key-made", "store-key-cause", "store-key-asked"
+
+__all__ = ["ACCESS_KEY_ID", "DB_ADMIN", "ROOT", "SECRET_ACCESS_KEY", "Vault", "decoded", "fill", "keep", "vault_name"]
 
 
 def vault_name(cluster_id: str) -> str:
@@ -28,26 +34,50 @@ def vault_name(cluster_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Vault:
-    """`values`: root, db_admin, each technical user's password, and the store's key pair. `root_secured`: the default password was
+    """`values`: root, db_admin, each technical user's password, and the store's key pairs. `root_secured`: the default password was
     changed and seen refused."""
 
     values: Mapping[str, str] = field(repr=False)
     root_secured: bool = False
     marks: Mapping[str, str] = field(default_factory=dict)
     """Annotations: the specs that this cluster was last begun with (`reconcile.accepted`)."""
+    keys: Mapping[str, Marks] = field(default_factory=dict)
+    """Of each component with a key pair: when and why that was made."""
 
     def password(self, user: str) -> str:
         return self.values[user]
 
-    @property
-    def key_pair(self) -> KeyPair | None:
-        if ACCESS_KEY_ID not in self.values:
-            return None
-        return KeyPair(self.values[ACCESS_KEY_ID], self.values[SECRET_ACCESS_KEY])
+    def key_pair(self, component: str = MILVUS) -> KeyPair | None:
+        """The key pair that `component` should run with."""
+        key_id, secret = (self.values.get(_key(component, name)) for name in (ACCESS_KEY_ID, SECRET_ACCESS_KEY))
+        return KeyPair(key_id, secret) if key_id and secret else None
 
-    def with_key_pair(self, pair: KeyPair) -> "Vault":
-        keys = {ACCESS_KEY_ID: pair.access_key_id, SECRET_ACCESS_KEY: pair.secret_access_key}
-        return replace(self, values={**self.values, **keys})
+    def previous_key(self, component: str = MILVUS) -> str | None:
+        """The key before it, while somebody may still run with that."""
+        return self.values.get(_key(component, PREVIOUS_ACCESS_KEY_ID)) or None
+
+    def held(self, component: str = MILVUS) -> Held:
+        pair = self.key_pair(component)
+        return Held(
+            current=pair.access_key_id if pair else None,
+            previous=self.previous_key(component),
+            marks=self.keys.get(component, Marks()),
+        )
+
+    def with_key_pair(self, component: str, pair: KeyPair, *, previous: str | None, marks: Marks) -> "Vault":
+        keys = {
+            ACCESS_KEY_ID: pair.access_key_id,
+            SECRET_ACCESS_KEY: pair.secret_access_key,
+            PREVIOUS_ACCESS_KEY_ID: previous,
+        }
+        rest = self.without_keys(component)
+        values = {_key(component, name): value for name, value in keys.items() if value is not None}
+        return replace(rest, values={**rest.values, **values}, keys={**rest.keys, component: marks})
+
+    def without_keys(self, component: str) -> "Vault":
+        gone = key_names(component)
+        values = {name: value for name, value in self.values.items() if name not in gone}
+        return replace(self, values=values, keys={each: marks for each, marks in self.keys.items() if each != component})
 
     def secured(self) -> "Vault":
         return replace(self, root_secured=True)
@@ -58,10 +88,26 @@ class Vault:
             name=vault_name(ctx.cluster_id),
             namespace=namespace,
             labels=ctx.labels("credentials"),
-            annotations={**self.marks, ROOT_SECURED: str(self.root_secured).lower()},
+            annotations={**self.marks, ROOT_SECURED: str(self.root_secured).lower(), **self._annotations()},
             type="Opaque",
             data=secret_data(self.values),
         )
+
+    def _annotations(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for component, marks in self.keys.items():
+            told = {KEY_MADE: utc(marks.made) if marks.made else "", KEY_CAUSE: marks.cause, KEY_ASKED: marks.asked}
+            found |= {names.PREFIX + _key(component, name): str(value) for name, value in told.items() if value}
+        return found
+
+
+def key_names(component: str) -> frozenset[str]:
+    """The vault's keys of `component`'s key pair."""
+    return frozenset(_key(component, name) for name in (ACCESS_KEY_ID, SECRET_ACCESS_KEY, PREVIOUS_ACCESS_KEY_ID))
+
+
+def _key(component: str, name: str) -> str:
+    return name if component == MILVUS else f"{component}-{name}"
 
 
 def decoded(secret: Manifest | None) -> dict[str, str]:
@@ -79,12 +125,31 @@ def fill(
     randomness: Secrets,
 ) -> Vault:
     """The vault with every user's password in it: what is stored, else what the cluster namespace still has, else new."""
-    known = {**fallbacks, **decoded(stored)}
+    kept = decoded(stored)
+    spare = dict(fallbacks)
+    for component in KEYED:
+        if kept.get(_key(component, ACCESS_KEY_ID)):  # a pair and the key before it belong together: all of one place
+            spare = {name: value for name, value in spare.items() if name not in key_names(component)}
+    known = {**spare, **kept}
     for user in (ROOT, DB_ADMIN, *users):
         if not known.get(user):
             known[user] = randomness.password()
     annotations = (stored or {}).get("metadata", {}).get("annotations") or {}
-    return Vault(known, root_secured=annotations.get(ROOT_SECURED) == "true", marks=marks)
+    found = {component: _marks(component, annotations) for component in KEYED}
+    keys = {component: each for component, each in found.items() if each is not None}
+    return Vault(known, root_secured=annotations.get(ROOT_SECURED) == "true", marks=marks, keys=keys)
+
+
+def _marks(component: str, annotations: Mapping[str, str]) -> Marks | None:
+    """None: no mark at all, or none that can be read."""
+    made, cause, asked = (
+        annotations.get(names.PREFIX + _key(component, name), "") for name in (KEY_MADE, KEY_CAUSE, KEY_ASKED)
+    )
+    try:
+        when = datetime.fromisoformat(made) if made else None
+        return Marks(when, Cause(cause), asked) if cause and (when is None or when.tzinfo) else None
+    except ValueError:
+        return None
 
 
 async def keep(hub: Kube, vault: Vault, ctx: ClusterContext, *, namespace: str) -> bool:

@@ -90,6 +90,7 @@ PLANE: Spec = {
         "bucketPrefix": "acme-",
         "identity": "IRSA",
         "oidcProviderArn": "arn:aws:iam::111122223333:oidc-provider/oidc.eks.us-west-2.amazonaws.com/id/ABC",
+        "permissionsBoundaryArn": "arn:aws:iam::111122223333:policy/zilliz/boundary",
         "endpoint": "https://s3.us-west-2.amazonaws.com",
         "cidrs": ["52.218.128.0/17"],
     },
@@ -113,6 +114,7 @@ S3_PLANE: Spec = {
         "adminEndpoint": "https://s3.storage.local:8111",
         "credentialsSecretRef": {"name": "store-admin"},
         "identity": "AccessKeys",
+        "rotateAfterDays": 30,
     },
     "certificates": {"issuerRef": {"name": "local"}, "domain": "byoc.local"},
 }
@@ -289,6 +291,8 @@ PLANE_BAD: tuple[Case, ...] = (
     _refused("aws-admin-endpoint", "DataPlane", change(PLANE, "objectStorage.adminEndpoint", "https://iam.local"), {"spec.objectStorage.adminEndpoint": "remove it"}),
     _refused("irsa-elsewhere", "DataPlane", change(change(S3_PLANE, "objectStorage.identity", "IRSA"), "objectStorage.oidcProviderArn", PLANE["objectStorage"]["oidcProviderArn"]), {"spec.objectStorage.identity": "use AccessKeys"}),
     _refused("irsa-provider", "DataPlane", change(PLANE, "objectStorage.oidcProviderArn", ...), {"spec.objectStorage.oidcProviderArn": "oidc-provider"}),
+    _refused("irsa-provider-kind", "DataPlane", change(PLANE, "objectStorage.oidcProviderArn", "arn:aws:eks:us-west-2:111122223333:cluster/prod"), {"spec.objectStorage.oidcProviderArn": "list-open-id-connect-providers"}),
+    _refused("boundary-kind", "DataPlane", change(PLANE, "objectStorage.permissionsBoundaryArn", "arn:aws:iam::111122223333:role/boundary"), {"spec.objectStorage.permissionsBoundaryArn": "ARN of an IAM policy"}),
     _refused("prefix-reserved", "DataPlane", change(PLANE, "objectStorage.bucketPrefix", "xn--a-"), {"spec.objectStorage.bucketPrefix": "another prefix"}),
     _refused("endpoint-http", "DataPlane", change(S3_PLANE, "objectStorage.endpoint", "http://s3.local"), {"spec.objectStorage.endpoint": "https://"}),
     _refused("admin-http", "DataPlane", change(S3_PLANE, "objectStorage.adminEndpoint", "http://s3.local"), {"spec.objectStorage.adminEndpoint": "https://"}),
@@ -307,6 +311,8 @@ PLANE_BAD: tuple[Case, ...] = (
     ),
     _schema("no-versions", "DataPlane", change(PLANE, "versions", []), "spec.versions"),
     _schema("prefix-capital", "DataPlane", change(PLANE, "objectStorage.bucketPrefix", "Acme"), "spec.objectStorage.bucketPrefix"),
+    _schema("rotate-never", "DataPlane", change(S3_PLANE, "objectStorage.rotateAfterDays", 0), "spec.objectStorage.rotateAfterDays"),
+    _schema("rotate-seldom", "DataPlane", change(S3_PLANE, "objectStorage.rotateAfterDays", 366), "spec.objectStorage.rotateAfterDays"),
     _schema("prefix-long", "DataPlane", change(PLANE, "objectStorage.bucketPrefix", "a" * 40), "spec.objectStorage.bucketPrefix"),
 )  # fmt: skip
 

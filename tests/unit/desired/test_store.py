@@ -38,6 +38,12 @@ def test_a_key_of_the_customers_is_used_by_the_bucket_and_by_the_identity() -> N
     key_statement = identity.milvus_identity(ctx).policy_document()["Statement"][-1]
     assert key_statement["Resource"] == [KEY]
     assert set(key_statement["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
+    assert key_statement["Condition"] == {
+        "StringEquals": {"kms:ViaService": ["s3.us-west-2.amazonaws.com"]},
+        "StringLike": {
+            "kms:EncryptionContext:aws:s3:arn": [f"arn:aws:s3:::{found.name}", f"arn:aws:s3:::{found.name}/*"]
+        },
+    }
 
 
 def test_the_bucket_policy_refuses_plain_http_everywhere_and_more_on_aws() -> None:
@@ -109,15 +115,45 @@ def test_with_irsa_exactly_one_service_account_may_assume_the_role() -> None:
     assert len(found.name) <= 64
 
 
-def test_only_milvus_service_account_carries_the_role_and_none_a_token() -> None:
+def test_every_service_account_carries_its_own_role_and_none_a_token() -> None:
     accounts = {each["metadata"]["name"]: each for each in identity.service_accounts(CLOUD)}
-    assert set(accounts) == {"milvus", "gateway", "backup"}
     assert all(each["automountServiceAccountToken"] is False for each in accounts.values())
-    annotated = {name for name, each in accounts.items() if "annotations" in each["metadata"]}
-    assert annotated == {"milvus"}
-    assert accounts["milvus"]["metadata"]["annotations"] == {
-        "eks.amazonaws.com/role-arn": f"arn:aws:iam::111122223333:role/acme-{CLOUD.cluster_id}-milvus"
+    assert {name: each["metadata"]["annotations"] for name, each in accounts.items()} == {
+        role: {
+            "eks.amazonaws.com/role-arn": f"arn:aws:iam::111122223333:role/zilliz-byoc/acme-{CLOUD.cluster_id}-{role}",
+            "eks.amazonaws.com/sts-regional-endpoints": "true",
+        }
+        for role in ("milvus", "gateway", "backup")
     }
+
+
+def test_roles_cost_nothing_so_all_have_one_and_a_key_goes_to_whoever_uses_it() -> None:
+    assert [each.component for each in identity.identities(CLOUD)] == ["milvus", "gateway", "backup"]
+    assert [each.component for each in identity.identities(LOCAL)] == ["milvus"]
+    assert {each.path for each in identity.identities(CLOUD)} == {"/zilliz-byoc/"}
+    assert {each.path for each in identity.identities(LOCAL)} == {"/"}
+
+
+def test_every_name_fits_with_the_longest_prefix() -> None:
+    plane = documents("dataplane-aws.yaml")[0]
+    plane["spec"]["objectStorage"]["bucketPrefix"] = "a" * 39
+    for found in identity.identities(context({}, plane)):
+        assert len(found.name) <= 64
+        assert len(found.policy_name) <= 128
+
+
+def test_whoever_uses_keys_on_aws_is_a_user_and_known_as_one() -> None:
+    plane = documents("dataplane-aws.yaml")[0]
+    plane["spec"]["objectStorage"]["identity"] = "AccessKeys"
+    ctx = context({}, plane)
+    arn = f"arn:aws:iam::111122223333:user/zilliz-byoc/acme-{ctx.cluster_id}-milvus"
+    assert store.principal_arn(ctx, "milvus") == arn
+    assert store.principal_arn(CLOUD, "milvus") == store.role_arn(CLOUD, "milvus")
+
+
+def test_a_store_without_kms_is_asked_for_no_right_on_a_key() -> None:
+    ctx = context({"storage": {"kmsKeyArn": KEY}})
+    assert identity.milvus_identity(ctx).policy_document() == identity.milvus_identity(LOCAL).policy_document()
 
 
 def test_other_partitions_of_aws_are_followed() -> None:
@@ -126,3 +162,20 @@ def test_other_partitions_of_aws_are_followed() -> None:
     ctx = context({}, plane)
     assert bucket.data_bucket(ctx).policy.denials[0].resources[0].startswith("arn:aws-cn:s3:::")
     assert all(arn.startswith("arn:aws-cn:") for arn in _resources(identity.milvus_identity(ctx).policy_document()))
+    assert store.role_arn(ctx, "milvus").startswith("arn:aws-cn:iam::111122223333:role/")
+
+
+@pytest.mark.parametrize(
+    ("region", "partition", "domain"),
+    [
+        ("cn-north-1", "aws-cn", "amazonaws.com.cn"),
+        ("us-gov-west-1", "aws-us-gov", "amazonaws.com"),
+        ("eu-west-1", "aws", "amazonaws.com"),
+    ],
+)
+def test_without_a_provider_the_region_says_the_partition(region: str, partition: str, domain: str) -> None:
+    plane = documents("dataplane-aws.yaml")[0]
+    plane["spec"] |= {"region": region, "objectStorage": {"provider": "AWS"}}
+    ctx = context({}, plane)
+    assert store.partition(ctx) == partition
+    assert store.aws_domain(region) == domain

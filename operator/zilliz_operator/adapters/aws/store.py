@@ -6,7 +6,7 @@ A bucket is ours when its tag carries our UID. Making one takes two calls, so a 
 use, and an empty one holds nothing that could be harmed. Anything else without our mark is someone else's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -59,17 +59,22 @@ class AwsStore:
             self.access.admin_what, lambda identity: self._identities(identity).ensure(identity), desired
         )
 
-    async def key_pair_in_force(self, desired: Identity, access_key_id: str | None) -> bool:
-        def in_force(identity: Identity) -> bool:
-            return self._identities(identity).key_in_force(identity, access_key_id)
+    async def access_keys(self, desired: Identity) -> Mapping[str, bool]:
+        return await self._run(
+            self.access.admin_what, lambda identity: self._identities(identity).keys(identity), desired
+        )
 
-        return await self._run(self.access.admin_what, in_force, desired)
+    async def make_key_pair(self, desired: Identity, *, keep: Collection[str]) -> KeyPair:
+        def make(identity: Identity) -> KeyPair:
+            return self._identities(identity).make_key(identity, keep=keep)
 
-    async def rotate_key_pair(self, desired: Identity, *, keep: str | None = None) -> KeyPair | None:
-        def rotate(identity: Identity) -> KeyPair | None:
-            return self._identities(identity).rotate_key(identity, keep=keep)
+        return await self._run(self.access.admin_what, make, desired)
 
-        return await self._run(self.access.admin_what, rotate, desired)
+    async def remove_keys(self, desired: Identity, *, keep: Collection[str]) -> None:
+        def remove(identity: Identity) -> None:
+            self._identities(identity).remove_keys(identity, keep=keep)
+
+        await self._run(self.access.admin_what, remove, desired)
 
     async def remove_identity(self, desired: Identity) -> None:
         await self._run(self.access.admin_what, lambda identity: self._identities(identity).remove(identity), desired)

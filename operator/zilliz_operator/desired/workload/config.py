@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from zilliz_operator.api import names
 from zilliz_operator.api.dataplane import IdentityMode
 from zilliz_operator.desired.context import ClusterContext
-from zilliz_operator.desired.store import bucket_name
+from zilliz_operator.desired.store import aws_domain, bucket_name
 
 ROOT_PATH = "milvus"
 TLS_DIRECTORY = "/milvus/tls"
@@ -68,8 +68,7 @@ class Store:
 def store(ctx: ClusterContext) -> Store:
     """The endpoint of the DataPlane, or the region's own on AWS."""
     storage, region = ctx.data_plane.object_storage, ctx.data_plane.region or "us-east-1"
-    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    url = urlsplit(storage.endpoint or f"https://s3.{region}.{suffix}")
+    url = urlsplit(storage.endpoint or f"https://s3.{region}.{aws_domain(region)}")
     tls = url.scheme == "https"
     return Store(
         host=url.hostname or "",

@@ -1,14 +1,20 @@
-"""Why pods are not there yet, in the words of a condition: the first thing a person would look for in `kubectl describe`."""
+"""Why pods are not there yet, in the words of a condition: the first thing a person would look for in `kubectl describe`. And
+what the pods that are there run with."""
 
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from typing import Any
 
+from zilliz_operator.api import names
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.policy.status import FALSE, StepResult
+from zilliz_operator.reconcile.children import Live
 from zilliz_operator.reconcile.ports import Manifest
 from zilliz_operator.reconcile.steps.errors import LATER
 
 TYPE = ConditionType.WORKLOAD_READY
+KEY_MARK = names.PREFIX + "store-key-digest"
+"""On Milvus' pods: the mark of the store's access key that they were started with."""
 
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable"})
 _CRASH = frozenset({"CrashLoopBackOff", "RunContainerError", "CreateContainerError"})
@@ -83,3 +89,21 @@ def rolled_out(obj: Manifest | None, *, replicas: int) -> bool:
     if obj["kind"] == "StatefulSet":
         updated = replicas if status.get("currentRevision") == status.get("updateRevision") else updated
     return bool(ready >= replicas and updated >= replicas and status.get("replicas", 0) == replicas)
+
+
+def mark(value: str) -> str:
+    """What a pod template carries of something that needs a restart when it changes."""
+    return sha256(value.encode()).hexdigest()[:16] if value else ""
+
+
+def run_with_key(live: Live, wanted: str, *, suspended: bool) -> bool:
+    """Whether all of Milvus runs with the key of this mark and is ready. Also while nothing of it runs: what starts then starts with
+    the key of the day."""
+    annotations = [pod["metadata"].get("annotations") or {} for pod in live.of("Pod")]
+    if any(found[KEY_MARK] != wanted for found in annotations if KEY_MARK in found):
+        return False
+    workload = live.get("StatefulSet", "milvus")
+    if workload is None or suspended:
+        return True
+    template = workload["spec"]["template"]["metadata"].get("annotations") or {}
+    return template.get(KEY_MARK, "") == wanted and rolled_out(workload, replicas=1)

@@ -1,6 +1,5 @@
 """WorkloadReady: the pods of Milvus and of the gateway run what the spec asks for."""
 
-from hashlib import sha256
 from typing import Any
 
 from zilliz_operator.api import names
@@ -8,20 +7,23 @@ from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.desired import credentials, gateway
 from zilliz_operator.desired import workload as desired_workload
 from zilliz_operator.desired.access import TECHNICAL_USERS
+from zilliz_operator.desired.credentials import ACCESS_KEY_ID, STORE_SECRET
+from zilliz_operator.desired.identity import takes_keys
 from zilliz_operator.desired.workload import builtin
 from zilliz_operator.policy import window
 from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult
+from zilliz_operator.policy.storekeys import Cause
 from zilliz_operator.reconcile import children
 from zilliz_operator.reconcile.pass_ import Pass
 from zilliz_operator.reconcile.ports import Manifest
 from zilliz_operator.reconcile.steps import door, pods
 from zilliz_operator.reconcile.steps.errors import SOON
+from zilliz_operator.reconcile.steps.pods import KEY_MARK
 from zilliz_operator.reconcile.vault import ROOT, decoded
 
 TYPE = ConditionType.WORKLOAD_READY
 RESTARTED_AT = names.PREFIX + "restarted-at"
 TLS_MARK = names.PREFIX + "tls-fingerprint"
-KEY_MARK = names.PREFIX + "store-key-digest"
 
 
 async def run(p: Pass) -> StepResult:
@@ -67,16 +69,14 @@ def _missing(p: Pass) -> str:
 async def _milvus(p: Pass) -> list[Manifest]:
     """Milvus as wanted. What only we want (a renewed certificate, a rotated key) waits for the maintenance window."""
     served: dict[str, Any] = decoded(await p.kube.get("Secret", "milvus-tls", p.ctx.namespace))
-    pair, live = p.vault.key_pair, p.live.get("StatefulSet", "milvus")
-    wanted = {
-        TLS_MARK: _mark(served.get("tls.crt", "")),
-        KEY_MARK: _mark(pair.access_key_id if pair else ""),
-    }
+    live = p.live.get("StatefulSet", "milvus")
+    wanted = {TLS_MARK: pods.mark(served.get("tls.crt", "")), KEY_MARK: _key_mark(p)}
     if live is not None:
         born = live["spec"]["template"]["metadata"].get("annotations") or {}
         closed = not window.is_open(p.ctx.spec.maintenance_window, p.world.clock.now())
         # A certificate or key that is not to be seen for now is no new one: a restart would not bring it back.
-        wanted = {mark: born.get(mark, value) if closed or not value else value for mark, value in wanted.items()}
+        kept = {TLS_MARK: closed or not wanted[TLS_MARK], KEY_MARK: _keeps_key(p, wanted[KEY_MARK], closed=closed)}
+        wanted = {mark: born.get(mark, value) if kept[mark] else value for mark, value in wanted.items()}
     return desired_workload.objects(
         p.ctx,
         store_ca_pem=p.plane.store_ca_pem,
@@ -87,8 +87,19 @@ async def _milvus(p: Pass) -> list[Manifest]:
     )
 
 
-def _mark(value: str) -> str:
-    return sha256(value.encode()).hexdigest()[:16] if value else ""
+def _key_mark(p: Pass) -> str:
+    """Of the key pair that a pod would start with now; empty when its Secret does not hold the right one."""
+    pair, secret = p.vault.key_pair(), decoded(p.live.get("Secret", STORE_SECRET))
+    right = pair is not None and secret.get(ACCESS_KEY_ID) == pair.access_key_id
+    return pods.mark(pair.access_key_id) if pair is not None and right else ""
+
+
+def _keeps_key(p: Pass, wanted: str, *, closed: bool) -> bool:
+    """Whether Milvus keeps running with the key it has. Only a key that grew old waits for the maintenance window: one that was lost
+    or that a person wants gone does not."""
+    if not takes_keys(p.ctx):
+        return False
+    return not wanted or (closed and p.vault.held().marks.cause is Cause.AGE)
 
 
 async def _grow(p: Pass) -> None:
