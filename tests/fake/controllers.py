@@ -151,6 +151,8 @@ class Workloads:
         """Namespace → what its Milvus' volume holds."""
         self.gateways: dict[str, Gateway] = {}
         """Pod UID → what it runs."""
+        self.store_keys: dict[str, str] = {}
+        """UID of a Milvus pod → the access key that it was started with."""
         self.starts: list[str] = []
         """Every pod that was started: namespace/owner."""
         self.kubelet = True
@@ -173,6 +175,7 @@ class Workloads:
         """The container ends and starts anew."""
         if pod["metadata"]["labels"].get("app.kubernetes.io/component") == "milvus":
             self.servers[pod["metadata"]["namespace"]].start()
+            self._read_store_key(pod)
         pod = copied(pod)
         restarts = pod["status"]["containerStatuses"][0]["restartCount"]
         status = {**pod["status"], "containerStatuses": [_running(pod, restarts=restarts + 1)]}
@@ -299,8 +302,20 @@ class Workloads:
         metadata = pod["metadata"]
         if metadata["labels"].get("app.kubernetes.io/component") == "milvus":
             self.servers.setdefault(metadata["namespace"], Server()).start()
+            self._read_store_key(pod)
         else:
             self.gateways[metadata["uid"]] = self._mounted(metadata["namespace"])
+
+    def _read_store_key(self, pod: Manifest) -> None:
+        """An environment is read once, when a container starts."""
+        metadata, env = pod["metadata"], pod["spec"]["containers"][0].get("env") or ()
+        refs = [(each.get("valueFrom") or {}).get("secretKeyRef") or {} for each in env]
+        wanted = next((ref for ref in refs if ref.get("key") == "accessKeyId"), None)
+        if wanted is None:
+            self.store_keys.pop(metadata["uid"], None)
+            return
+        secret = self._kube.must("Secret", wanted["name"], metadata["namespace"])
+        self.store_keys[metadata["uid"]] = base64.b64decode(secret["data"][wanted["key"]]).decode()
 
     @property
     def lagging(self) -> bool:

@@ -88,18 +88,17 @@ async def _milvus(p: Pass) -> list[Manifest]:
 
 
 def _key_mark(p: Pass) -> str:
-    """Of the key pair that a pod would start with now; empty when its Secret does not hold the right one."""
+    """Of the key pair that a pod would start with now; empty without keys, and while its Secret does not hold the right one."""
     pair, secret = p.vault.key_pair(), decoded(p.live.get("Secret", STORE_SECRET))
-    right = pair is not None and secret.get(ACCESS_KEY_ID) == pair.access_key_id
-    return pods.mark(pair.access_key_id) if pair is not None and right else ""
+    if pair is None or not takes_keys(p.ctx) or secret.get(ACCESS_KEY_ID) != pair.access_key_id:
+        return ""
+    return pods.mark(pair.access_key_id)
 
 
 def _keeps_key(p: Pass, wanted: str, *, closed: bool) -> bool:
     """Whether Milvus keeps running with the key it has. Only a key that grew old waits for the maintenance window: one that was lost
     or that a person wants gone does not."""
-    if not takes_keys(p.ctx):
-        return False
-    return not wanted or (closed and p.vault.held().marks.cause is Cause.AGE)
+    return takes_keys(p.ctx) and (not wanted or (closed and p.vault.held().marks.cause is Cause.AGE))
 
 
 async def _grow(p: Pass) -> None:
