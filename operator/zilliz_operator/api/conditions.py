@@ -40,7 +40,7 @@ CONDITION_MEANINGS: Final[dict[ConditionType, str]] = {
     ConditionType.NETWORK_ISOLATED: "Network policies deny everything in both directions but the few named paths.",
     ConditionType.VPC_ISOLATED: "Control plane and data plane are in different VPCs, and nothing undeclared joins them.",
     ConditionType.STORAGE_SECURED: "The cluster's buckets exist, are ours, are encrypted and refuse plain HTTP; what the store cannot do is said.",
-    ConditionType.IDENTITY_SCOPED: "The cluster's identity at the object store can reach its own buckets and nothing else.",
+    ConditionType.IDENTITY_SCOPED: "Each of the cluster's identities at the object store can reach its own buckets and nothing else, and no key is left over.",
     ConditionType.CERTIFICATE_VALID: "Every certificate of the cluster is issued, matches its request and is not near its end.",
     ConditionType.WORKLOAD_READY: "The pods of Milvus and of the gateway run what the spec asks for.",
     ConditionType.ENDPOINT_VERIFIED: "Our own knock on the door saw the right certificate and the refusals that are promised, and Milvus answered a query behind it.",

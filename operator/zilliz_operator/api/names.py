@@ -56,6 +56,12 @@ def bucket_name(*, prefix: str, cluster_id: str, purpose: str) -> str:
     return f"{prefix}{cluster_id}-{purpose}"
 
 
+def partition(region: str) -> str:
+    """The partition of AWS that a region lies in; ARNs begin with it."""
+    begins = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-iso-", "aws-iso"), ("us-isob-", "aws-iso-b"))
+    return next((name for beginning, name in begins if region.startswith(beginning)), "aws")
+
+
 def door_host(*, cluster_id: str, domain: str) -> str:
     """The name that clients connect to and that the certificate carries."""
     return f"{cluster_id}.{domain}"

@@ -160,6 +160,7 @@ _CEL = "tests/apiserver/test_crds.py::test_refuses_and_names_the_field_and_the_r
 _WHO = "tests/gateway/test_who.py"
 _WIRE = "tests/gateway/test_tls.py"
 _STORE = "tests/stores/test_seaweedfs.py"
+_IDENTITIES = "tests/stores/test_identities.py"
 
 
 def _none(id: str, section: str, sentence: str, note: str = "Introduces the sentences below it.") -> Promise:
@@ -192,8 +193,9 @@ PROMISES: Final[tuple[Promise, ...]] = (
             ("tests/node/test_packets.py::test_nothing_answers", "tests/node/test_packets.py::test_a_clusters_pod_reaches_nothing_but_its_own", "tests/node/test_drift.py::test_what_is_deleted_comes_back_as_it_was", "tests/apiserver/test_reserved_namespaces.py::test_nobody_else_makes_a_namespace_of_that_name", "tests/apiserver/test_reserved_namespaces.py::test_nobody_else_touches_its_marks_or_its_pod_security"),
             "One namespace a cluster, marked with the cluster's UID, Pod Security enforced, denied by default in both directions. NamespaceIsolated says the same of the namespace."),
     Promise("buckets", "Separate Storage: Data is stored separately in dedicated object storage buckets.", _ISOLATION, Claim.KEPT, _C.STORAGE_SECURED,
-            ("tests/node/test_storage.py::test_a_clusters_key_pair_opens_its_own_bucket_alone", "tests/node/test_life.py::test_two_clusters_of_one_name_share_nothing", f"{_STORE}::test_each_clusters_key_reaches_its_own_bucket_and_no_other", f"{_STORE}::test_a_foreign_bucket_is_left_alone"),
-            "One bucket a cluster, marked with its UID, and an identity of its own that reaches no other (IdentityScoped)."),
+            ("tests/node/test_storage.py::test_a_clusters_key_pair_opens_its_own_bucket_alone", "tests/node/test_life.py::test_two_clusters_of_one_name_share_nothing", f"{_STORE}::test_each_clusters_key_reaches_its_own_bucket_and_no_other", f"{_STORE}::test_a_foreign_bucket_is_left_alone",
+             f"{_IDENTITIES}::test_every_call_of_every_role_on_every_bucket_is_answered_as_the_table_says", f"{_IDENTITIES}::test_three_roles_with_path_tags_boundary_trust_and_policy_each", "tests/unit/desired/test_identity_matrix.py::test_nobody_may_do_what_the_table_does_not_name", "tests/unit/desired/test_identity_matrix.py::test_exactly_one_service_account_assumes_each_role", "tests/fake/test_rotation.py::test_a_crash_after_any_write_of_a_rotation_neither_cuts_milvus_off_nor_leaves_a_key"),
+            "One bucket a cluster, marked with its UID, and for each role of pod an identity of its own that reaches no other cluster's; its keys are renewed (IdentityScoped)."),
     Promise("planes", "Distinct VPC or subnet: The Control Plane (administrative tasks) and Data Plane (operational handling) reside in separate, isolated VPC or subnet.", _ISOLATION, Claim.PARTLY, _C.VPC_ISOLATED,
             ("tests/node/test_packets.py::test_a_clusters_pod_reaches_nothing_but_its_own", _CEL, "tests/apiserver/test_operator_rights.py::test_no_right_beyond"),
             "The operator works on data planes by kubeconfig, from another network if you run it there; network policies keep a cluster from reaching the control plane. That the VPCs are apart is not checked in AWS yet."),

@@ -25,11 +25,16 @@ def role_arn(ctx: ClusterContext, component: str) -> str:
     return f"arn:{partition(ctx)}:iam::{account(ctx) or ''}:role{iam_path(ctx)}{role_name(ctx, component)}"
 
 
-def principal_arn(ctx: ClusterContext, component: str) -> str:
-    """The ARN that `component` is known by at the store: its role, or its user where keys are used."""
+def user_arn(ctx: ClusterContext, component: str, *, account: str) -> str:
+    """The ARN of the user whose key pair `component` has."""
+    return f"arn:{partition(ctx)}:iam::{account}:user{iam_path(ctx)}{role_name(ctx, component)}"
+
+
+def principal_arn(ctx: ClusterContext, component: str, *, account: str) -> str:
+    """Who `component` is to AWS: its role with IRSA, its user with access keys. `account`: the operator's own."""
     if ctx.data_plane.object_storage.identity is IdentityMode.IRSA:
         return role_arn(ctx, component)
-    return f"arn:{partition(ctx)}:iam::{account(ctx) or ''}:user{iam_path(ctx)}{role_name(ctx, component)}"
+    return user_arn(ctx, component, account=account)
 
 
 def iam_path(ctx: ClusterContext) -> str:
@@ -43,14 +48,14 @@ def aws_domain(region: str) -> str:
 
 
 def partition(ctx: ClusterContext) -> str:
-    """`aws`, `aws-cn`, `aws-us-gov`, as the identity provider's ARN or the region says; S3-compatible stores all write
-    `aws`."""
-    storage, region = ctx.data_plane.object_storage, ctx.data_plane.region or ""
-    if storage.oidc_provider_arn:
-        return storage.oidc_provider_arn.split(":")[1]
+    """`aws`, `aws-cn`, `aws-us-gov`, as the identity provider's ARN or else the region says; S3-compatible stores all
+    write `aws`."""
+    storage = ctx.data_plane.object_storage
     if storage.provider is not Provider.AWS:
         return "aws"
-    return "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
+    if storage.oidc_provider_arn:
+        return storage.oidc_provider_arn.split(":")[1]
+    return names.partition(ctx.data_plane.region or "")
 
 
 def account(ctx: ClusterContext) -> str | None:

@@ -37,7 +37,7 @@ OPERATOR_POLICY = Path(__file__).parents[3] / "docs/examples/aws-operator-policy
 def principal(ctx: ClusterContext, role: str, **changes: Any) -> Principal:
     found = identity.IDENTITIES[role](ctx)
     fields = {"policies": (found.policy_document(),), "boundary": EVERYTHING} | changes
-    return Principal(arn=store.principal_arn(ctx, role), account=ACCOUNT, **fields)
+    return Principal(arn=store.principal_arn(ctx, role, account=ACCOUNT), account=ACCOUNT, **fields)
 
 
 def resource(ctx: ClusterContext, purpose: str, action: str) -> str:

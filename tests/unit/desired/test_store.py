@@ -147,8 +147,8 @@ def test_whoever_uses_keys_on_aws_is_a_user_and_known_as_one() -> None:
     plane["spec"]["objectStorage"]["identity"] = "AccessKeys"
     ctx = context({}, plane)
     arn = f"arn:aws:iam::111122223333:user/zilliz-byoc/acme-{ctx.cluster_id}-milvus"
-    assert store.principal_arn(ctx, "milvus") == arn
-    assert store.principal_arn(CLOUD, "milvus") == store.role_arn(CLOUD, "milvus")
+    assert store.principal_arn(ctx, "milvus", account="111122223333") == arn
+    assert store.principal_arn(CLOUD, "milvus", account="444455556666") == store.role_arn(CLOUD, "milvus")
 
 
 def test_a_store_without_kms_is_asked_for_no_right_on_a_key() -> None:

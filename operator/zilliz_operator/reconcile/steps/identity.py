@@ -139,4 +139,4 @@ async def _store(p: Pass, changed: vault.Vault) -> None:
 
 def _said(aspects: Sequence[AspectResult]) -> str:
     """What holds for every identity is said once."""
-    return said(list({(each.name, each.state == "unsupported"): each for each in aspects}.values()))
+    return said(list({(each.name, each.state in ("kept", "repaired")): each for each in aspects}.values()))
