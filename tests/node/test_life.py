@@ -7,7 +7,8 @@ import pytest
 
 from tests.node import door, packets
 from tests.node.clients import Client
-from tests.node.harness import ALLOWED, OPERATOR_NAMESPACE, Cluster, Host, Pod, Product
+from tests.node.harness import ALLOWED, OPERATOR_NAMESPACE, READY_SECONDS, Cluster, Host, Pod, Product
+from tests.node.test_storage import refused
 from zilliz_operator.api import names
 from zilliz_operator.api.names import GATEWAY_PORT
 from zilliz_operator.reconcile.vault import vault_name
@@ -171,6 +172,32 @@ def test_the_restart_annotation_restarts_milvus_once(product: Product, cluster: 
     cluster.wait_condition("Ready")
     assert runs(cluster, "milvus") == restarted
     assert runs(cluster, "gateway") == gateways
+
+
+def test_a_new_key_pair_reaches_milvus_and_only_then_the_old_one_ends(
+    product: Product, cluster: Cluster, client: Client
+) -> None:
+    gateways, milvus, old = runs(cluster, "gateway"), runs(cluster, "milvus"), key_pair(cluster)
+    annotate(cluster, {names.PREFIX + "rotate-store-keys": f"once-{cluster.uid[:8]}"})
+    refuses_old = lambda: refused(product.s3(old).list_objects_v2, Bucket=cluster.bucket)  # noqa: E731
+    product.wait_for(refuses_old, what="the old key pair is refused", deadline=READY_SECONDS)
+    assert not runs(cluster, "milvus") & milvus
+    cluster.wait_condition("IdentityScoped", reason="Kept")
+    cluster.wait_condition("Ready")
+    new = key_pair(cluster)
+    assert new[0] != old[0]
+    user = f"{cluster.bucket.removesuffix('-data')}-milvus"
+    listed = product.iam().list_access_keys(UserName=user)["AccessKeyMetadata"]
+    assert [each["AccessKeyId"] for each in listed] == [new[0]]
+    client.fill()
+    assert client.find() == ["row 7"]
+    assert runs(cluster, "gateway") == gateways
+
+
+def key_pair(cluster: Cluster) -> tuple[str, str]:
+    """What Milvus uses the store with."""
+    stored = cluster.product.secret("store-credentials", cluster.namespace)
+    return stored["accessKeyId"], stored["secretAccessKey"]
 
 
 def annotate(cluster: Cluster, annotations: Mapping[str, str | None]) -> None:
