@@ -87,6 +87,8 @@ def decide(held: Held, seen: Seen) -> Decision:
     marks = replace(held.marks, made=made)
     if before is not None and wants:
         marks = replace(marks, cause=Cause.ASKED)  # the move that is on its way waits for no window; then comes another
+    elif before is None and held.previous is not None and not seen.moved:
+        marks = replace(marks, cause=Cause.LOST)  # what Milvus still runs with is gone: no window is worth waiting for
     keep = frozenset(key for key in (held.current, before) if key is not None)
     return Decision(keep=keep, previous=before, marks=marks)
 

@@ -90,6 +90,13 @@ def test_a_lost_key_is_replaced_at_once_and_the_one_that_pods_run_with_stays() -
     assert decide(held(), seen(inactive="K1")).make is Cause.LOST
 
 
+def test_a_move_waits_for_no_window_once_the_key_that_pods_run_with_is_gone() -> None:
+    aged = Marks(NOW, Cause.AGE)
+    found = decide(held("K2", "K1", aged), seen("K2", moved=False, window_open=False))
+    assert (found.make, found.keep, found.previous) == (None, {"K2"}, None)
+    assert found.marks == Marks(NOW, Cause.LOST)
+
+
 def test_a_key_just_made_is_not_lost_because_the_store_is_slow_to_list_it() -> None:
     young = Marks(NOW - LISTED_AFTER / 2, Cause.ASKED)
     found = decide(held("K2", "K1", young), seen("K1", moved=False))
