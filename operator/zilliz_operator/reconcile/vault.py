@@ -77,7 +77,9 @@ class Vault:
     def without_keys(self, component: str) -> "Vault":
         gone = key_names(component)
         values = {name: value for name, value in self.values.items() if name not in gone}
-        return replace(self, values=values, keys={each: marks for each, marks in self.keys.items() if each != component})
+        return replace(
+            self, values=values, keys={each: marks for each, marks in self.keys.items() if each != component}
+        )
 
     def secured(self) -> "Vault":
         return replace(self, root_secured=True)
