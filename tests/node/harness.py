@@ -19,6 +19,7 @@ from typing import Any, cast
 
 import boto3
 import yaml
+from botocore import UNSIGNED
 from botocore.config import Config
 
 from tests.apiserver.client import Api
@@ -273,7 +274,11 @@ class Product:
         """boto3's IAM client on the node; port 8334 is the operator's door, 8333 the tenants'."""
         return self._boto("iam", keys, port=port)
 
-    def _boto(self, service: str, keys: tuple[str, str] | None, *, port: int) -> Any:
+    def anonymous_s3(self) -> Any:
+        """boto3's S3 client on the node that signs nothing."""
+        return self._boto("s3", None, port=8333, signature_version=UNSIGNED)
+
+    def _boto(self, service: str, keys: tuple[str, str] | None, *, port: int, **more: Any) -> Any:
         access, secret = keys or store.admin_keys(self.layout)
         factory: Any = boto3.client
         client = factory(
@@ -283,7 +288,7 @@ class Product:
             aws_access_key_id=access,
             aws_secret_access_key=secret,
             verify=str(self.layout.pki / "store.crt"),
-            config=Config(proxies={}, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+            config=Config(proxies={}, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, **more),
         )
         return _OnNode(client, self)
 

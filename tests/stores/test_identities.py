@@ -5,7 +5,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from tests.iam.calls import UNKNOWN_HERE, answers, attempts
 from tests.iam.world import ACTIONS, DELETE, GET, LIST, PURPOSES, PUT, ROLES, cells, clusters
 from tests.stores.conftest import Calls
 from tests.stores.servers import Moto, SeaweedFS
@@ -40,55 +41,6 @@ def plain_environment(hostile_environment: None, monkeypatch: pytest.MonkeyPatch
 
 
 # ---- SeaweedFS: what is enforced ------------------------------------------------------------------------------------------
-
-
-def _answers(call: Callable[[], Any]) -> bool:
-    """Whether the store did it. Whatever is neither done nor refused is a mistake of this test."""
-    try:
-        call()
-    except ClientError as error:
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        assert status == 403, error
-        return False
-    return True
-
-
-UNKNOWN_HERE = {"s3:PutBucketPublicAccessBlock", "s3:BypassGovernanceRetention"}
-"""The store has no such call, or none of its own."""
-
-
-def attempts(s3: Any, name: str, versions: Mapping[str, str]) -> dict[str, Callable[[], Any]]:
-    """One real call an action. Each object's version is its own, so that one caller's deed hides nothing from the next."""
-    tags = {"TagSet": [{"Key": "byoc.zilliz.com/cluster-uid", "Value": "mine"}]}
-    rule = {"ID": "all", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
-    plain = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
-    retention = {"Mode": "GOVERNANCE", "RetainUntilDate": "2020-01-01T00:00:00Z"}
-    return {
-        LIST: lambda: s3.list_objects_v2(Bucket=name),
-        GET: lambda: s3.get_object(Bucket=name, Key="seen"),
-        PUT: lambda: s3.put_object(Bucket=name, Key="added", Body=b"v"),
-        DELETE: lambda: s3.delete_object(Bucket=name, Key="removed"),
-        "s3:PutBucketPolicy": lambda: s3.put_bucket_policy(Bucket=name, Policy="{}"),
-        "s3:DeleteBucketPolicy": lambda: s3.delete_bucket_policy(Bucket=name),
-        "s3:DeleteBucket": lambda: s3.delete_bucket(Bucket=name),
-        "s3:PutBucketVersioning": lambda: s3.put_bucket_versioning(
-            Bucket=name, VersioningConfiguration={"Status": "Suspended"}
-        ),
-        "s3:PutEncryptionConfiguration": lambda: s3.put_bucket_encryption(
-            Bucket=name, ServerSideEncryptionConfiguration=plain
-        ),
-        "s3:PutLifecycleConfiguration": lambda: s3.put_bucket_lifecycle_configuration(
-            Bucket=name, LifecycleConfiguration={"Rules": [rule]}
-        ),
-        "s3:PutBucketTagging": lambda: s3.put_bucket_tagging(Bucket=name, Tagging=tags),
-        "s3:PutBucketObjectLockConfiguration": lambda: s3.put_object_lock_configuration(
-            Bucket=name, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"}
-        ),
-        "s3:GetObjectVersion": lambda: s3.get_object(Bucket=name, Key="seen", VersionId=versions["seen"]),
-        "s3:DeleteObjectVersion": lambda: s3.delete_object(Bucket=name, Key="old", VersionId=versions["old"]),
-        "s3:PutObjectAcl": lambda: s3.put_object_acl(Bucket=name, Key="seen", ACL="public-read"),
-        "s3:PutObjectRetention": lambda: s3.put_object_retention(Bucket=name, Key="seen", Retention=retention),
-    }
 
 
 @dataclasses.dataclass
@@ -156,7 +108,7 @@ async def test_every_call_of_every_role_on_every_bucket_is_answered_as_the_table
     for cell in asked:
         name = store.bucket_name(filled.clusters[cell.cluster], cell.purpose)
         calls = attempts(clients[cell.asker, cell.role], name, filled.versions[name])
-        if _answers(calls[cell.action]) is not cell.expected:
+        if answers(calls[cell.action]) is not cell.expected:
             differences.append(cell)
     assert differences == []
 
@@ -175,7 +127,7 @@ async def test_an_outsider_and_the_public_get_nothing(seaweedfs: SeaweedFS, fill
         for kind, s3 in (("outsider", client(seaweedfs, keys=filled.outsider)), ("public", public))
         for name in filled.buckets
         for action, call in attempts(s3, name, filled.versions[name]).items()
-        if _answers(call)
+        if answers(call)
     ]
     assert through == []
 
@@ -193,7 +145,7 @@ async def test_a_role_sees_no_bucket_of_others_and_makes_no_key_for_itself(
             listed = set()
         assert listed <= own, (name, role)
         user = identity.IDENTITIES[role](ctx).name
-        assert not _answers(lambda iam=iam, user=user: iam.create_access_key(UserName=user))  # type: ignore[misc]
+        assert not answers(lambda iam=iam, user=user: iam.create_access_key(UserName=user))  # type: ignore[misc]
 
 
 async def test_the_administrator_may_do_it_all(seaweedfs: SeaweedFS, filled: Filled) -> None:
@@ -202,7 +154,7 @@ async def test_the_administrator_may_do_it_all(seaweedfs: SeaweedFS, filled: Fil
     for name in filled.buckets:
         calls = attempts(client(seaweedfs), name, filled.versions[name])
         for action in (LIST, GET, PUT, DELETE, "s3:GetObjectVersion", "s3:PutEncryptionConfiguration"):
-            assert _answers(calls[action]), (name, action)
+            assert answers(calls[action]), (name, action)
 
 
 # ---- AWS, by a simulator: what is set -------------------------------------------------------------------------------------
