@@ -18,12 +18,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from tests.fake.apply import copied
+from tests.fake.cloud import FakeCloud
 from tests.fake.kube import FakeKube
 from tests.fake.outside import Gateway, Server, leaf_sha256
 from zilliz_operator.api import names
 from zilliz_operator.api.base import utc
 from zilliz_operator.api.confighash import config_hash
 from zilliz_operator.reconcile.ports import Manifest
+
+AWS_CONTROLLER = "service.beta.kubernetes.io/aws-load-balancer-type"
+"""The annotation by which the AWS Load Balancer Controller serves a Service."""
 
 
 @cache
@@ -356,20 +360,29 @@ class Workloads:
 
 
 class LoadBalancers:
-    def __init__(self, kube: FakeKube) -> None:
+    """Addresses for Services; in AWS (by the controller's annotation) a load balancer with a host name."""
+
+    def __init__(self, kube: FakeKube, cloud: FakeCloud) -> None:
         self._kube = kube
+        self._cloud = cloud
         self.running = True
 
     def tick(self) -> bool:
-        changed = False
-        for service in self._kube.find("Service") if self.running else ():
+        if not self.running:
+            return False
+        changed, hosts = False, set()
+        for service in self._kube.find("Service"):
             wanted = service["spec"].get("type") == "LoadBalancer"
-            status = {"loadBalancer": {"ingress": [{"ip": "203.0.113.200"}]}} if wanted else {"loadBalancer": {}}
+            ingress: dict[str, str] = {"ip": "203.0.113.200"}
+            if wanted and AWS_CONTROLLER in (service["metadata"].get("annotations") or {}):
+                ingress = {"hostname": self._cloud.balance(service)}
+                hosts.add(ingress["hostname"])
+            status = {"loadBalancer": {"ingress": [ingress]}} if wanted else {"loadBalancer": {}}
             if service.get("status") != status:
                 metadata = service["metadata"]
                 self._kube.set_status("Service", metadata["name"], metadata["namespace"], status)
                 changed = True
-        return changed
+        return self._cloud.keep_only(hosts) or changed
 
 
 def _digest(value: Any) -> str:

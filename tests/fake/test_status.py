@@ -232,10 +232,6 @@ async def test_what_this_release_does_not_do_is_said_once_and_at_once(
 @pytest.mark.parametrize(
     ("spec", "field"),
     [
-        (
-            {"exposure": "PrivateLink", "privateLink": {"allowedPrincipals": ["arn:aws:iam::111122223333:root"]}},
-            "exposure",
-        ),
         ({"restoreFrom": {"backup": "nightly"}}, "restoreFrom"),
     ],
 )

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.fake.cloud import FakeCloud
 from tests.fake.controllers import CertManager, LoadBalancers, Workloads, encoded
 from tests.fake.kube import FakeKube, Recorder
 from tests.fake.outside import CountedSecrets, FakeClock, FakeMilvus, FakeProbe, FakeStore, Gateway, Server
 from zilliz_operator.api import names
 from zilliz_operator.api.base import utc
-from zilliz_operator.api.dataplane import DataPlane
+from zilliz_operator.api.dataplane import Cloud, DataPlane
 from zilliz_operator.api.exceptions import CredentialsMissing, Unavailable
 from zilliz_operator.api.outside import DoorAddress
 from zilliz_operator.handlers import watches
@@ -66,7 +67,8 @@ class FakeWorld:
         self.store = FakeStore(self.recorder)
         self.cert_manager = CertManager(self.kube, self.clock)
         self.workloads = Workloads(self.kube, self.clock)
-        self.load_balancers = LoadBalancers(self.kube)
+        self.cloud = FakeCloud(self.recorder)
+        self.load_balancers = LoadBalancers(self.kube, self.cloud)
         self.milvus = FakeMilvus(self.recorder, self._server_behind)
         self.probe = FakeProbe(self.recorder, self._gateway_at)
         self.secrets = CountedSecrets()
@@ -292,13 +294,14 @@ class FakeWorld:
     def _timestamp(self) -> str:
         return utc(self.clock.now())
 
-    def _access(self, _: DataPlane) -> DataPlaneAccess:
+    def _access(self, data_plane: DataPlane) -> DataPlaneAccess:
         return DataPlaneAccess(
             kube=self.kube,
             local=True,
             found_store=self.missing.get("store") or self.store,
             found_store_ca=self.missing.get("store ca") or "CA\n",
             found_door_ca=self.missing.get("door ca") or "",
+            found_cloud=self.cloud if data_plane.spec.cloud is Cloud.AWS else None,
         )
 
     def _pod_at(self, door: DoorAddress) -> Manifest:

@@ -10,7 +10,7 @@ import pytest
 from tests.stores.servers import Moto, SeaweedFS, start_moto, start_seaweedfs
 from zilliz_operator.adapters.threads import Threads
 
-READS = ("Get", "List", "Head")
+READS = ("Get", "List", "Head", "Describe")
 
 
 @dataclass

@@ -22,6 +22,7 @@ class ConditionType(StrEnum):
     CERTIFICATE_VALID = "CertificateValid"
     WORKLOAD_READY = "WorkloadReady"
     ENDPOINT_VERIFIED = "EndpointVerified"
+    PRIVATE_LINK_READY = "PrivateLinkReady"
     ALLOWLIST_IN_FORCE = "AllowlistInForce"
     ACCESS_APPLIED = "AccessApplied"
     AUDIT_STREAMING = "AuditStreaming"
@@ -38,12 +39,13 @@ class ConditionType(StrEnum):
 CONDITION_MEANINGS: Final[dict[ConditionType, str]] = {
     ConditionType.NAMESPACE_ISOLATED: "The cluster lives in a namespace of its own, with Pod Security, quota and limits, that carries our mark.",
     ConditionType.NETWORK_ISOLATED: "Network policies deny everything in both directions but the few named paths.",
-    ConditionType.VPC_ISOLATED: "Control plane and data plane are in different VPCs, and nothing undeclared joins them.",
+    ConditionType.VPC_ISOLATED: "On a data plane with cloud aws: control plane and data plane are in different VPCs, and nothing undeclared joins them.",
     ConditionType.STORAGE_SECURED: "The cluster's buckets exist, are ours, are encrypted and refuse plain HTTP; what the store cannot do is said.",
     ConditionType.IDENTITY_SCOPED: "Each of the cluster's identities at the object store can reach its own buckets and nothing else, and no key is left over.",
     ConditionType.CERTIFICATE_VALID: "Every certificate of the cluster is issued, matches its request and is not near its end.",
     ConditionType.WORKLOAD_READY: "The pods of Milvus and of the gateway run what the spec asks for.",
     ConditionType.ENDPOINT_VERIFIED: "Our own knock on the door saw the right certificate and the refusals that are promised, and Milvus answered a query behind it.",
+    ConditionType.PRIVATE_LINK_READY: "With exposure PrivateLink: an endpoint service stands in front of the door, for the principals of the spec and nobody else.",
     ConditionType.ALLOWLIST_IN_FORCE: "The union of all allowlists is in the network policies and in every gateway.",
     ConditionType.ACCESS_APPLIED: "Users, keys, roles and grants are those of the access policies, and nothing more.",
     ConditionType.AUDIT_STREAMING: "Audit lines reach the audit bucket in time.",
@@ -66,6 +68,7 @@ CLUSTER_PROMISES: Final = (
     ConditionType.CERTIFICATE_VALID,
     ConditionType.WORKLOAD_READY,
     ConditionType.ENDPOINT_VERIFIED,
+    ConditionType.PRIVATE_LINK_READY,
     ConditionType.ALLOWLIST_IN_FORCE,
     ConditionType.ACCESS_APPLIED,
     ConditionType.AUDIT_STREAMING,
@@ -133,6 +136,14 @@ class Reason(StrEnum):
     ROOT_PASSWORD_UNKNOWN = "RootPasswordUnknown"
     PROBE_FAILED = "ProbeFailed"
     CERTIFICATE_MISMATCH = "CertificateMismatch"
+    NOT_DECLARED = "NotDeclared"
+    VPC_NOT_FOUND = "VPCNotFound"
+    VPCS_PEERED = "VPCsPeered"
+    SHARED_TRANSIT_GATEWAY = "SharedTransitGateway"
+    ROUTES_OVERLAP = "RoutesOverlap"
+    CIDRS_OVERLAP = "CIDRsOverlap"
+    LOAD_BALANCER_UNFIT = "LoadBalancerUnfit"
+    FOREIGN_PRINCIPAL = "ForeignPrincipal"
     NO_BACKUP_POLICY = "NoBackupPolicy"
     NOT_YET = "NotYet"
     CLUSTER_NOT_FOUND = "ClusterNotFound"
@@ -222,6 +233,14 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.ROOT_PASSWORD_UNKNOWN: ReasonInfo("Milvus accepts neither the stored root password nor the default one. The door stays as it is.", "Restore Secret milvus-root in the cluster namespace, or reset root in Milvus' etcd as the operations page says."),
     Reason.PROBE_FAILED: ReasonInfo("The door did something that it must not, or refused something that it must accept.", "Treat it as a security finding: the message says which check failed."),
     Reason.CERTIFICATE_MISMATCH: ReasonInfo("A gateway serves another certificate than the Secret holds.", "Wait a minute for the reload; if it stays, delete the gateway pod that the message names."),
+    Reason.NOT_DECLARED: ReasonInfo("The DataPlane does not say what this promise is judged by.", "Set the field that the message names."),
+    Reason.VPC_NOT_FOUND: ReasonInfo("A VPC of the DataPlane is not to be seen in its region with the operator's credentials, so nothing was compared.", "Correct the id or the region in the message."),
+    Reason.VPCS_PEERED: ReasonInfo("A peering connection joins the VPCs of control plane and data plane.", "Delete it, or declare its id in spec.network.declaredLinks of the DataPlane."),
+    Reason.SHARED_TRANSIT_GATEWAY: ReasonInfo("Control plane and data plane are attached to one transit gateway.", "Detach one of them, or declare the gateway's id in spec.network.declaredLinks of the DataPlane."),
+    Reason.ROUTES_OVERLAP: ReasonInfo("A route of one VPC leads to addresses of the other.", "Remove the route that the message names, or declare its target's id in spec.network.declaredLinks of the DataPlane."),
+    Reason.CIDRS_OVERLAP: ReasonInfo("The VPCs are joined as declared, and their addresses overlap: no address tells which side it is on.", "Give one of the VPCs other addresses, or remove the link."),
+    Reason.LOAD_BALANCER_UNFIT: ReasonInfo("No endpoint service can stand in front of this load balancer; the message says why.", "Install the AWS Load Balancer Controller on the data plane, and let it serve the Service gateway."),
+    Reason.FOREIGN_PRINCIPAL: ReasonInfo("Somebody else allowed an AWS principal at the cluster's endpoint service. It was left alone, and the operator accepts none of its endpoints.", "Add the principal to spec.privateLink.allowedPrincipals, or take it out of the service in AWS."),
     Reason.NO_BACKUP_POLICY: ReasonInfo("No backup policy covers the cluster.", "Create a BackupPolicy that selects it."),
     Reason.NOT_YET: ReasonInfo("This version of the operator does not do this yet, and does not claim it.", "Use what the message names instead; docs/security.md says what is kept today.", terminal=True),
     Reason.CLUSTER_NOT_FOUND: ReasonInfo("The cluster that the spec names does not exist in this project.", "Correct spec.cluster, or create the cluster."),
@@ -241,7 +260,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.UNSUPPORTED: ReasonInfo("The spec asks for something this version or this data plane cannot do.", "Change the field that the message names.", terminal=True),
     Reason.DOWNGRADE_REFUSED: ReasonInfo("spec.version is lower than what runs. Milvus cannot go back.", "Set spec.version to the running version or a newer one.", terminal=True),
     Reason.LEVEL_NOT_ALLOWED: ReasonInfo("This level is not allowed in this namespace.", "Put level Organization policies into the operator's namespace; use Project or Cluster here.", terminal=True),
-    Reason.VPC_SHARED: ReasonInfo("Control plane and data plane share a VPC, or something undeclared joins their VPCs.", "Separate them, or declare the link on the DataPlane; the message names the ids compared.", terminal=True),
+    Reason.VPC_SHARED: ReasonInfo("Control plane and data plane share a VPC.", "Put them into different VPCs, and correct spec.network of the DataPlane.", terminal=True),
     Reason.FOREIGN_FINALIZER: ReasonInfo("Somebody else's finalizer holds one of our objects. We do not remove it.", "Let its owner finish, or remove the finalizer that the message names.", terminal=True),
 }  # fmt: skip
 

@@ -26,6 +26,7 @@ from zilliz_operator.api.fields import (
 from zilliz_operator.api.rules import FORBIDDEN, REQUIRED, Rule, immutable
 
 Cidrs = Annotated[tuple[CidrText, ...], Field(max_length=64, json_schema_extra=LIST_SET)]
+LinkId = Annotated[str, Field(min_length=5, max_length=64, pattern=r"^(pcx|tgw|vgw|eni|i|lgw)-[0-9a-z]+$")]
 VpcId = Annotated[str, Field(min_length=5, max_length=64, pattern=r"^[a-z0-9-]+$")]
 
 
@@ -121,7 +122,12 @@ class Network(Model):
     vpc_id: VpcId | None = None
     """VPC of the data plane (AWS)."""
     control_plane_vpc_id: VpcId | None = None
-    """VPC of the operator (AWS); must differ from vpcId."""
+    """VPC of the operator (AWS); must differ from vpcId. With cloud aws the two are compared."""
+    control_plane_region: Region | None = None
+    """Region of controlPlaneVpcId. Absent: the data plane's."""
+    declared_links: Annotated[tuple[LinkId, ...], Field(max_length=32, json_schema_extra=LIST_SET)] = ()
+    """What joins the two VPCs on purpose, by its id: a peering connection (pcx-), a transit gateway (tgw-), or another
+    target of a route. Anything else that joins them breaks VPCIsolated."""
     pod_cidrs: Cidrs = ()
     """Pod addresses. Allowlist workloads need them."""
     service_cidrs: Cidrs = ()

@@ -161,6 +161,7 @@ _WHO = "tests/gateway/test_who.py"
 _WIRE = "tests/gateway/test_tls.py"
 _STORE = "tests/stores/test_seaweedfs.py"
 _IDENTITIES = "tests/stores/test_identities.py"
+_CLOUD = "tests/stores/test_moto_network.py"
 
 
 def _none(id: str, section: str, sentence: str, note: str = "Introduces the sentences below it.") -> Promise:
@@ -181,9 +182,9 @@ PROMISES: Final[tuple[Promise, ...]] = (
     Promise("account-no-storage", "Adhering to strict policies against internal storage of usernames and passwords.", _ACCOUNT, Claim.PARTLY, _C.ACCESS_APPLIED,
             ("tests/fake/test_secrets.py::test_no_secret_leaves_the_secrets", "tests/node/test_secrets.py::test_no_secret_is_seen_anywhere", f"{_WHO}::TestAudit::test_no_secret_is_written_anywhere", "tests/unit/adapters/test_kube.py::test_a_refused_secret_is_never_quoted", "tests/unit/api/test_validate.py::test_input_values_never_reach_a_message"),
             "Generated credentials live in Secrets of your own Kubernetes and nowhere else, no user's key is kept. The technical users' passwords have to be kept in the cluster namespace, since the door logs in with them."),
-    Promise("vpc-isolation", "Zilliz implements isolation between your VPC and ours to ensure data security in our BYOC solution.", _VPC, Claim.NOT_YET, _C.VPC_ISOLATED,
-            (_CEL,),
-            "Control plane and data plane are both yours, nothing of them reaches a vendor. A DataPlane with one VPC for both is refused; that the VPCs are not joined by peering or routes is not checked yet."),
+    Promise("vpc-isolation", "Zilliz implements isolation between your VPC and ours to ensure data security in our BYOC solution.", _VPC, Claim.PARTLY, _C.VPC_ISOLATED,
+            (f"{_CLOUD}::test_vpcs_apart", f"{_CLOUD}::test_a_peering_is_found_while_it_waits_and_once_it_is_active_and_not_after", f"{_CLOUD}::test_a_shared_transit_gateway_is_found", f"{_CLOUD}::test_a_route_to_the_other_is_found_also_by_a_prefix_list", "tests/unit/policy/test_vpc.py::test_each_link_is_found_named_and_can_be_declared", _CEL),
+            "Control plane and data plane are both yours, nothing of them reaches a vendor. On a DataPlane with cloud aws peering, transit gateways and routes between the two VPCs are looked for, and whatever is not declared breaks this. Shown against a simulator of AWS; elsewhere there is no VPC to look at."),
     _pointer("vpc-details", _VPC, "For details, refer to Security assurance in BYOC Overview."),
     _none("isolation", _ISOLATION, "Zilliz Cloud provides robust isolation and protection for your clusters:"),
     Promise("residency", "Multiple data residency options: You can create clusters in your preferred cloud providers and regions.", _ISOLATION, Claim.KEPT, _C.STORAGE_SECURED,
@@ -197,8 +198,8 @@ PROMISES: Final[tuple[Promise, ...]] = (
              f"{_IDENTITIES}::test_every_call_of_every_role_on_every_bucket_is_answered_as_the_table_says", f"{_IDENTITIES}::test_three_roles_with_path_tags_boundary_trust_and_policy_each", "tests/unit/desired/test_identity_matrix.py::test_nobody_may_do_what_the_table_does_not_name", "tests/unit/desired/test_identity_matrix.py::test_exactly_one_service_account_assumes_each_role", "tests/fake/test_rotation.py::test_a_crash_after_any_write_of_a_rotation_neither_cuts_milvus_off_nor_leaves_a_key"),
             "One bucket a cluster, marked with its UID, and for each role of pod an identity of its own that reaches no other cluster's; its keys are renewed (IdentityScoped)."),
     Promise("planes", "Distinct VPC or subnet: The Control Plane (administrative tasks) and Data Plane (operational handling) reside in separate, isolated VPC or subnet.", _ISOLATION, Claim.PARTLY, _C.VPC_ISOLATED,
-            ("tests/node/test_packets.py::test_a_clusters_pod_reaches_nothing_but_its_own", _CEL, "tests/apiserver/test_operator_rights.py::test_no_right_beyond"),
-            "The operator works on data planes by kubeconfig, from another network if you run it there; network policies keep a cluster from reaching the control plane. That the VPCs are apart is not checked in AWS yet."),
+            ("tests/node/test_packets.py::test_a_clusters_pod_reaches_nothing_but_its_own", _CEL, "tests/apiserver/test_operator_rights.py::test_no_right_beyond", f"{_CLOUD}::test_vpcs_apart", "tests/fake/test_vpc.py::test_what_is_not_declared_is_not_claimed"),
+            "The operator works on data planes by kubeconfig, from another network if you run it there; network policies keep a cluster from reaching the control plane. In AWS the VPCs of both must be declared, must differ, and are compared; shown against a simulator."),
     _none("authentication", _AUTHENTICATION, "Zilliz Cloud utilizes OAuth0 for secure user authentication:", "We use no vendor's login: your own identity provider, by OpenID Connect."),
     Promise("sso", "Supports Single Sign-On (SSO).", _AUTHENTICATION, Claim.NOT_YET, _C.ACCESS_APPLIED, (), "DataPlane.spec.sso is there; the doors do not accept tokens yet."),
     Promise("mfa", "Supports Multi-Factor Authentication (MFA).", _AUTHENTICATION, Claim.NOT_YET, _C.ACCESS_APPLIED, (_CEL,), "AccessPolicy.spec.requireMFA is there and refused where there can be no second factor; the doors do not accept tokens yet."),
@@ -221,7 +222,9 @@ PROMISES: Final[tuple[Promise, ...]] = (
     Promise("allowlist", "IP Allowlisting: Define allowed IP ranges (CIDR blocks) to restrict access.", _NETWORK, Claim.KEPT, _C.ALLOWLIST_IN_FORCE,
             ("tests/node/test_packets.py::test_the_allowed_host_reaches_the_door_alone", "tests/node/test_life.py::test_an_allowlist_edit_reaches_policies_and_gateways_and_restarts_nothing", f"{_WHO}::TestAddresses::test_an_empty_list_admits_nobody", f"{_WHO}::TestAddresses::test_listed_addresses_come_in", f"{_WHO}::TestAddresses::test_others_learn_nothing_about_their_token", _CEL),
             "Allowlists reach the network policies and every gateway, each proven alone; without one nobody comes in."),
-    Promise("private-link", "Private Links: Establish secure, private connections between your VPC and Zilliz Cloud control plane.", _NETWORK, Claim.NOT_YET, _C.ENDPOINT_VERIFIED, (_CEL,), "exposure PrivateLink is in the API; no endpoint service is made yet."),
+    Promise("private-link", "Private Links: Establish secure, private connections between your VPC and Zilliz Cloud control plane.", _NETWORK, Claim.PARTLY, _C.PRIVATE_LINK_READY,
+            (f"{_CLOUD}::test_a_service_is_made_once_and_held_to_the_spec", f"{_CLOUD}::test_connections_of_allowed_accounts_are_accepted_and_others_refused", "tests/fake/test_private_link.py::test_another_exposure_ends_connections_and_service_before_the_load_balancer", "tests/faults/test_private_link.py::test_while_principals_change", _CEL),
+            "exposure PrivateLink puts an endpoint service in front of the door: principals as listed, endpoints of their accounts alone. Shown against a simulator of AWS, and recorded responses where that has none; no account was used, and our own knock does not come through the endpoint."),
     Promise("tls", "HTTPS/gRPC with TLS 1.2+.", _TRANSIT, Claim.KEPT, _C.ENDPOINT_VERIFIED,
             (f"{_WIRE}::test_old_versions_are_refused", f"{_WIRE}::test_plain_http_gets_nothing"),
             "The door speaks gRPC and REST on one port by TLS 1.2 or 1.3 and nothing else; our own probe tries older ones."),

@@ -1,18 +1,21 @@
 """ZillizCluster: one Milvus cluster, in a project, on a data plane."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field
 
 from zilliz_operator.api.base import LIST_SET, Column, Model, Resource, ResourceStatus, Status, ready_columns
-from zilliz_operator.api.fields import Arn, HostName, Hours, LongName, Name, SecretName, Size, VersionText, hours
+from zilliz_operator.api.fields import HostName, Hours, LongName, Name, SecretName, Size, VersionText, hours
 from zilliz_operator.api.rules import FORBIDDEN, REQUIRED, Rule, immutable
 
 KmsKeyArn = Annotated[
     str,
     Field(min_length=20, max_length=512, pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[-a-zA-Z0-9]+$"),
 ]
+Principal = Annotated[str, Field(min_length=1, max_length=512)]
+"""Text of an AWS principal; a rule says what is wrong with it."""
 TimeZone = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9+_-]*(/[A-Za-z0-9+_-]+)*$")]
 
 
@@ -76,10 +79,12 @@ class ClusterSize(Model):
 class PrivateLink(Model):
     """Who may connect through a private endpoint."""
 
-    allowed_principals: Annotated[tuple[Arn, ...], Field(min_length=1, max_length=50, json_schema_extra=LIST_SET)]
-    """AWS principals that may create an endpoint, as arn:aws:iam::111122223333:root."""
+    allowed_principals: Annotated[tuple[Principal, ...], Field(min_length=1, max_length=40, json_schema_extra=LIST_SET)]
+    """AWS principals that may create an endpoint: an account as arn:aws:iam::111122223333:root, or one user or role (without
+    a path in its ARN: AWS takes none here)."""
     acceptance_required: bool = True
-    """Whether each endpoint must be accepted by hand."""
+    """true: an endpoint waits until the operator has seen that its account is one of the allowed principals', and
+    accepts it. false: AWS accepts those of allowed principals at once."""
 
 
 class Tls(Model):
@@ -225,6 +230,30 @@ class AppliedPolicy(Status):
     """The generation of it that is in force here."""
 
 
+class PrivateLinkConnection(Status):
+    """An endpoint in somebody's VPC."""
+
+    endpoint: str = ""
+    """Its id, as vpce-0123456789abcdef0."""
+    account: str = ""
+    """The AWS account it is of."""
+    state: str = ""
+    """In AWS' own words: pendingAcceptance, available, rejected and so on."""
+
+
+class PrivateLinkSummary(Status):
+    """The endpoint service in front of the door. Present as long as there may be one."""
+
+    service_name: str = ""
+    """What consumers create their endpoint for, as com.amazonaws.vpce.us-west-2.vpce-svc-0123456789abcdef0."""
+    service_id: str = ""
+    """Its id, as vpce-svc-0123456789abcdef0."""
+    state: str = ""
+    """In AWS' own words: Pending, Available, Deleting, Failed."""
+    connections: tuple[PrivateLinkConnection, ...] = ()
+    """Endpoints that are or want to be connected, by their id; the first 100."""
+
+
 class ZillizClusterStatus(ResourceStatus):
     """What the cluster is."""
 
@@ -240,6 +269,8 @@ class ZillizClusterStatus(ResourceStatus):
     """host:port of the door, by TLS."""
     address: str | None = None
     """Address of the load balancer, where there is one."""
+    private_link: PrivateLinkSummary | None = None
+    """The endpoint service in front of the door, where there is one."""
     bucket: str | None = None
     """Its dedicated data bucket."""
     audit_bucket: str | None = None
@@ -262,6 +293,7 @@ class ZillizClusterStatus(ResourceStatus):
     """Last value of the annotation byoc.zilliz.com/restarted-at that was acted on."""
 
 
+_PRINCIPAL: Final = "^arn:aws[a-z-]*:iam::[0-9]{12}:(root|(user|role)/[a-zA-Z0-9+=,.@_-]+)$"
 _UNITS: Final = {"Mi": 1, "Gi": 1024, "Ti": 1024 * 1024}
 _LOCKS: Final = (Lock.NONE, Lock.GOVERNANCE, Lock.COMPLIANCE)
 _NAME_LENGTH: Final = 32
@@ -364,6 +396,13 @@ _DOOR_RULES: Final = (
         reason=FORBIDDEN,
         check=lambda spec: spec.private_link is None or spec.exposure is Exposure.PRIVATE_LINK,
         field_path=".privateLink",
+    ),
+    Rule(
+        "spec.privateLink.allowedPrincipals[]",
+        f"self.matches('{_PRINCIPAL}')",
+        "is no AWS principal: write arn:aws:iam::111122223333:root for a whole account, or the ARN of one of its users or "
+        "roles that has no path; * (everybody) is not allowed",
+        check=lambda text: re.fullmatch(_PRINCIPAL, text) is not None,
     ),
     Rule(
         "spec.tls",

@@ -145,7 +145,8 @@ def _service_annotations(ctx: ClusterContext) -> Mapping[str, str]:
     found |= {f"{_AWS}type": "external", f"{_AWS}scheme": "internal", f"{_AWS}nlb-target-type": "ip"}
     if ctx.spec.exposure is Exposure.PRIVATE_LINK:
         # An endpoint service hides the client's address from the packet; only a PROXY header still carries it.
-        return found | {f"{_AWS}proxy-protocol": "*"}
+        attributes = "proxy_protocol_v2.enabled=true,preserve_client_ip.enabled=false"
+        return found | {f"{_AWS}proxy-protocol": "*", f"{_AWS}target-group-attributes": attributes}
     return found | {f"{_AWS}target-group-attributes": "preserve_client_ip.enabled=true"}
 
 

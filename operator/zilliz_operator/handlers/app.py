@@ -139,7 +139,13 @@ async def _operate(
     config: OperatorConfig, access: ClusterAccess, kube: KubeClient, state: State, *, lost: asyncio.Event, leads: object
 ) -> int:
     threads = Threads()
-    data_planes = WiredDataPlanes(hub=kube, threads=threads, operator_namespace=config.namespace, on_request=_count)
+    data_planes = WiredDataPlanes(
+        hub=kube,
+        threads=threads,
+        operator_namespace=config.namespace,
+        on_request=_count,
+        cloud_sweep_seconds=config.cloud_sweep_seconds,
+    )
     world = World(
         hub=kube,
         data_planes=data_planes,

@@ -4,16 +4,17 @@ Wiring only: which adapter a data plane gets. A Secret that is missing or lacks 
 """
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from zilliz_operator.adapters.access import ClusterAccess
 from zilliz_operator.adapters.aws.connection import StoreAccess
+from zilliz_operator.adapters.aws.ec2 import AwsNetwork
 from zilliz_operator.adapters.aws.store import AwsStore
 from zilliz_operator.adapters.kube import KubeClient, RequestHook
 from zilliz_operator.adapters.s3compatible import S3CompatibleStore
 from zilliz_operator.adapters.threads import Threads
-from zilliz_operator.api.dataplane import DataPlane, Provider
+from zilliz_operator.api.dataplane import Cloud, DataPlane, Provider
 from zilliz_operator.api.exceptions import CredentialsMissing
 from zilliz_operator.api.fields import SecretRef
 from zilliz_operator.reconcile.pass_ import DataPlaneAccess
@@ -26,17 +27,27 @@ class _Wired:
     fingerprint: tuple[Any, ...]
     access: DataPlaneAccess
     store: AwsStore | None
+    cloud: AwsNetwork | None
     remote: tuple[KubeClient, ClusterAccess] | None
 
 
 class WiredDataPlanes:
     """Implements `reconcile.pass_.DataPlanes`."""
 
-    def __init__(self, *, hub: KubeClient, threads: Threads, operator_namespace: str, on_request: RequestHook) -> None:
+    def __init__(
+        self,
+        *,
+        hub: KubeClient,
+        threads: Threads,
+        operator_namespace: str,
+        on_request: RequestHook,
+        cloud_sweep_seconds: float,
+    ) -> None:
         self._hub = hub
         self._threads = threads
         self._namespace = operator_namespace
         self._on_request = on_request
+        self._cloud_sweep_seconds = cloud_sweep_seconds
         self._wired: dict[str, _Wired] = {}
 
     async def access(self, data_plane: DataPlane) -> DataPlaneAccess:
@@ -119,6 +130,9 @@ class WiredDataPlanes:
         )
         lacks = [missing[what] for what in ("accessKeyId", "secretAccessKey", "store ca") if what in missing]
         store = None if lacks else (S3CompatibleStore if compatible else AwsStore)(where, self._threads)
+        no_keys = next((missing[what] for what in ("accessKeyId", "secretAccessKey") if what in missing), None)
+        unable = no_keys if storage.provider is Provider.AWS else None
+        cloud = self._cloud(data_plane, where) if spec.cloud is Cloud.AWS and unable is None else None
         remote = None
         if "kubeconfig" in secrets:
             access = ClusterAccess.from_kubeconfig(secrets["kubeconfig"].encode())
@@ -129,12 +143,27 @@ class WiredDataPlanes:
             found_store=store if store is not None else lacks[0],
             found_store_ca=missing.get("store ca") or secrets.get("store ca", ""),
             found_door_ca=missing.get("door ca") or secrets.get("door ca", ""),
+            found_cloud=unable if spec.cloud is Cloud.AWS and unable is not None else cloud,
         )
-        return _Wired(fingerprint, plane, store, remote)
+        return _Wired(fingerprint, plane, store, cloud, remote)
+
+    def _cloud(self, data_plane: DataPlane, store: StoreAccess) -> AwsNetwork:
+        """The cloud's own APIs: with the store's credentials where the store is of that cloud, else with our own role."""
+        access = StoreAccess(region=store.region)
+        if data_plane.spec.object_storage.provider is Provider.AWS:
+            access = replace(
+                access,
+                access_key_id=store.access_key_id,
+                secret_access_key=store.secret_access_key,
+                credentials=store.credentials,
+            )
+        return AwsNetwork(access, self._threads, sweep_seconds=self._cloud_sweep_seconds)
 
     async def _end(self, wired: _Wired) -> None:
         if wired.store is not None:
             wired.store.close()
+        if wired.cloud is not None:
+            wired.cloud.close()
         if wired.remote is not None:
             await wired.remote[0].close()
             await wired.remote[1].close()

@@ -11,10 +11,10 @@ from typing import Any
 
 from zilliz_operator.api import names
 from zilliz_operator.api.conditions import ConditionType, Reason
-from zilliz_operator.api.dataplane import DataPlane
+from zilliz_operator.api.dataplane import Cloud, DataPlane
 from zilliz_operator.api.exceptions import InvalidSpec
 from zilliz_operator.api.validate import validate
-from zilliz_operator.api.zillizcluster import ZillizCluster, ZillizClusterSpec
+from zilliz_operator.api.zillizcluster import Exposure, ZillizCluster, ZillizClusterSpec
 from zilliz_operator.policy.status import FALSE, StepResult
 from zilliz_operator.reconcile import notyet
 from zilliz_operator.reconcile.ports import Manifest
@@ -69,7 +69,19 @@ def _refusal(raw: Manifest, plane_raw: Manifest) -> StepResult | None:
     if findings:
         message = f"DataPlane {plane_raw['metadata']['name']}: {findings[0]}"
         return StepResult(ConditionType.READY, FALSE, Reason.DATA_PLANE_NOT_READY, message, again_in=LATER)
-    return notyet.of_cluster(ZillizCluster.parse(raw), DataPlane.parse(plane_raw))
+    cluster, plane = ZillizCluster.parse(raw), DataPlane.parse(plane_raw)
+    return _impossible(cluster, plane) or notyet.of_cluster(cluster, plane)
+
+
+def _impossible(cluster: ZillizCluster, plane: DataPlane) -> StepResult | None:
+    """Ready of a cluster that asks for what its data plane cannot have; None when it can."""
+    if cluster.spec.exposure is Exposure.PRIVATE_LINK and plane.spec.cloud is not Cloud.AWS:
+        message = (
+            f"spec.exposure: PrivateLink needs a DataPlane with cloud aws, and {plane.metadata.name} has cloud "
+            f"{plane.spec.cloud}: use LoadBalancer or Internal"
+        )
+        return StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, message)
+    return None
 
 
 def _invalid(raw: Manifest) -> StepResult | None:

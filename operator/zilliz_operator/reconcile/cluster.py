@@ -42,7 +42,9 @@ from zilliz_operator.reconcile.steps import (
     namespace,
     network,
     pods,
+    private_link,
     storage,
+    vpc,
     workload,
 )
 from zilliz_operator.reconcile.steps.errors import LATER, failed, not_understood, waits
@@ -55,19 +57,24 @@ C = ConditionType
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`run` gives condition `type`; it is tried only while everything in `needs` is kept."""
+    """`run` gives condition `type`, or None when there is nothing to say; it is tried only while everything in `needs` is kept,
+    and only for clusters that it `concerns`."""
 
     type: ConditionType
-    run: Callable[[Pass], Awaitable[StepResult]]
+    run: Callable[[Pass], Awaitable[StepResult | None]]
     needs: tuple[ConditionType, ...] = ()
+    concerns: Callable[[Pass], bool] = lambda _: True
 
 
 STEPS = (
     Step(C.NAMESPACE_ISOLATED, namespace.claim),
     Step(C.NETWORK_ISOLATED, network.close, needs=(C.NAMESPACE_ISOLATED,)),
+    Step(C.VPC_ISOLATED, vpc.compare, concerns=vpc.concerns),
     Step(C.STORAGE_SECURED, storage.secure, needs=(C.NAMESPACE_ISOLATED,)),
     Step(C.IDENTITY_SCOPED, identity.scope, needs=(C.NAMESPACE_ISOLATED,)),
     Step(C.CERTIFICATE_VALID, certificates.issue, needs=(C.NAMESPACE_ISOLATED,)),
+    # Before the Service changes: a load balancer cannot go while an endpoint service stands in front of it.
+    Step(C.PRIVATE_LINK_READY, private_link.serve, concerns=private_link.concerns),
     Step(C.WORKLOAD_READY, workload.run, needs=(C.NETWORK_ISOLATED,)),
     Step(C.ACCESS_APPLIED, access.apply, needs=(C.NETWORK_ISOLATED,)),
     Step(C.ALLOWLIST_IN_FORCE, door.attest, needs=(C.NETWORK_ISOLATED,)),
@@ -207,6 +214,7 @@ class ClusterReconciler:
             subject_secrets=secrets,
             public_issuer=public,
             trouble=asked.refused or trouble,
+            private_link=(raw.get("status") or {}).get("privateLink"),
         )
 
     def _context(
@@ -261,13 +269,17 @@ class ClusterReconciler:
 
     async def _run(self, p: Pass) -> None:
         for step in STEPS:
+            if not step.concerns(p):
+                continue
             missing = next((need for need in step.needs if not p.kept(need)), None)
             if missing is not None:
                 p.complete = False
                 p.results.append(waits(step.type, for_=missing))
                 continue
             try:
-                p.results.append(await step.run(p))
+                result = await step.run(p)
+                if result is not None:
+                    p.results.append(result)
             except ZillizError as error:
                 p.complete = False
                 p.results.append(failed(step.type, error))
@@ -407,6 +419,7 @@ def _fields(p: Pass) -> dict[str, Any]:
         "bucket": bucket_name(p.ctx, "data"),
         "endpoint": f"{connection.host(p)}:{names.GATEWAY_PORT}",
         "address": connection.address(p) or None,
+        "privateLink": p.private_link,
         "connectionSecret": names.connection_secret(p.ctx.name),
         "size": f"{spec.size.cu_size} CU × {spec.size.replicas}",
         "allowlist": {

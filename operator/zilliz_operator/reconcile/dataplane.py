@@ -3,7 +3,7 @@
 from typing import Any
 
 from zilliz_operator.api.conditions import ConditionType, Reason
-from zilliz_operator.api.dataplane import DataPlane
+from zilliz_operator.api.dataplane import Cloud, DataPlane
 from zilliz_operator.api.exceptions import Rejected, Unavailable, ZillizError
 from zilliz_operator.api.validate import validate
 from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult, conditions
@@ -12,6 +12,7 @@ from zilliz_operator.reconcile.allowlist import clusters_of
 from zilliz_operator.reconcile.pass_ import DataPlaneAccess, World
 from zilliz_operator.reconcile.ports import Manifest
 from zilliz_operator.reconcile.queue import Key, Outcome
+from zilliz_operator.reconcile.steps import vpc
 from zilliz_operator.reconcile.steps.errors import LATER
 
 
@@ -33,6 +34,8 @@ class DataPlaneReconciler:
         plane = DataPlane.parse(raw)
         used = [c for c in await clusters_of(self._world, None) if c.spec.data_plane == key.name]
         results = [await self._issuer(plane), await self._store(plane)]
+        if plane.spec.cloud is Cloud.AWS:
+            results.append(await self._vpc(plane, raw))
         return await self._write(
             raw, results, {"clusters": len(used), "defaultVersion": plane.spec.versions[0].version}
         )
@@ -65,6 +68,13 @@ class DataPlaneReconciler:
         except ZillizError as error:
             return StepResult(type, FALSE, Reason.CREDENTIALS_MISSING, str(error), again_in=LATER)
         return StepResult(type, TRUE, Reason.KEPT, said)
+
+    async def _vpc(self, plane: DataPlane, raw: Manifest) -> StepResult:
+        try:
+            cloud = (await self._access(plane)).cloud
+        except ZillizError:
+            cloud = None  # the others say what is wrong
+        return await vpc.judged(cloud, plane.spec, name=plane.metadata.name, raw=raw)
 
     async def _issuer(self, plane: DataPlane) -> StepResult:
         type = ConditionType.ISSUER_READY

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.dataplane import DataPlane, Engine
 from zilliz_operator.api.validate import validate
-from zilliz_operator.api.zillizcluster import Exposure, ZillizCluster
+from zilliz_operator.api.zillizcluster import ZillizCluster
 from zilliz_operator.policy.status import FALSE, TRUE, StepResult, conditions
 from zilliz_operator.reconcile import statuses
 from zilliz_operator.reconcile.pass_ import World
@@ -15,10 +15,6 @@ from zilliz_operator.reconcile.queue import Key, Outcome
 BACKUPS = "backups are not made by this release yet: copy the bucket, or export with your Milvus client"
 
 _CLUSTER: tuple[tuple[Callable[[ZillizCluster, DataPlane], bool], str], ...] = (
-    (
-        lambda cluster, _: cluster.spec.exposure is Exposure.PRIVATE_LINK,
-        "spec.exposure: PrivateLink is not there in this release: use LoadBalancer or Internal",
-    ),
     (
         lambda cluster, _: cluster.spec.restore_from is not None,
         "spec.restoreFrom: restoring is not there in this release: delete this object and create it without restoreFrom",

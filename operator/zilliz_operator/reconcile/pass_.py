@@ -19,6 +19,7 @@ from zilliz_operator.policy.status import StepResult
 from zilliz_operator.reconcile.children import Live
 from zilliz_operator.reconcile.ports import (
     Clock,
+    CloudNetwork,
     DoorAddress,
     DoorProbe,
     Kube,
@@ -43,6 +44,7 @@ class DataPlaneAccess:
     found_store: ObjectStore | ZillizError
     found_store_ca: str | ZillizError
     found_door_ca: str | ZillizError
+    found_cloud: CloudNetwork | ZillizError | None = None
 
     @property
     def store(self) -> ObjectStore:
@@ -63,6 +65,13 @@ class DataPlaneAccess:
         if isinstance(self.found_door_ca, ZillizError):
             raise self.found_door_ca
         return self.found_door_ca
+
+    @property
+    def cloud(self) -> CloudNetwork | None:
+        """The network of the data plane's cloud; None where it is in none."""
+        if isinstance(self.found_cloud, ZillizError):
+            raise self.found_cloud
+        return self.found_cloud
 
 
 class DataPlanes(Protocol):
@@ -128,6 +137,8 @@ class Pass:
     allow_anywhere: bool = False
     repeat_at_once: bool = False
     """Something learned in this pass changes what an earlier step would have done."""
+    private_link: dict[str, Any] | None = None
+    """status.privateLink: None once nothing of one exists any more."""
     trouble: StepResult | None = None
     """What went wrong beside the promises; it keeps the cluster from being Ready."""
     complete: bool = True

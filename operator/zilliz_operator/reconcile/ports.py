@@ -9,12 +9,14 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from zilliz_operator.api.cloud import Change, EndpointService, LoadBalancer, VpcPair, VpcView
 from zilliz_operator.api.outside import AspectResult, Attestation, DoorAddress, DoorFinding, Grant, KeyPair
 
 __all__ = [
     "AspectResult",
     "Attestation",
     "Clock",
+    "CloudNetwork",
     "DoorAddress",
     "DoorFinding",
     "DoorProbe",
@@ -115,6 +117,26 @@ class ObjectStore(Protocol):
 
     async def remove_identity(self, desired: Any) -> None:
         """Remove the identity and all its keys; gone already is success."""
+        ...
+
+
+class CloudNetwork(Protocol):
+    """The network of one data plane in its cloud."""
+
+    async def vpcs(self, pair: VpcPair, *, patient: bool) -> VpcView:
+        """What was seen of two VPCs, at most a sweep period ago (`patient`) or a moment ago (not `patient`)."""
+        ...
+
+    async def load_balancer(self, host: str) -> LoadBalancer | None:
+        """The load balancer that answers by this name; None when there is none (yet)."""
+        ...
+
+    async def endpoint_services(self, *, uid: str) -> Sequence[EndpointService]:
+        """Every endpoint service of the account and region; those tagged with `uid` with their principals and connections."""
+        ...
+
+    async def change(self, change: Change) -> None:
+        """One write. What is gone already is success; NotReady for a service whose connections are still being closed."""
         ...
 
 

@@ -14,6 +14,7 @@ from zilliz_operator.api.zillizcluster import ZillizCluster
 from zilliz_operator.reconcile import children
 from zilliz_operator.reconcile.pass_ import DataPlaneAccess, World
 from zilliz_operator.reconcile.ports import Kube, Manifest
+from zilliz_operator.reconcile.steps import private_link
 from zilliz_operator.reconcile.vault import vault_name
 
 COMPUTE_KINDS = ("Deployment", "StatefulSet", "Service", "PodDisruptionBudget", "Certificate", "Issuer", "ConfigMap")
@@ -46,6 +47,9 @@ async def recycle(
         left = existing is None and await world.hub.get("Secret", vault_name(cluster_id), world.operator_namespace)
         if ours or left:
             await _record(world, cluster, bucket=bucket)
+        if private_link.remains(cluster) and plane.cloud is not None:
+            # First: no load balancer goes while an endpoint service stands in front of it.
+            await private_link.withdraw(plane.cloud, uid=cluster.metadata.uid, leads=world.leads)
         if ours:
             await _stop(world, plane.kube, namespace=namespace, uid=cluster.metadata.uid)
     await _remove_connection(world, cluster)

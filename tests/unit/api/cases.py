@@ -59,13 +59,18 @@ def change(spec: Spec, path: str, value: Any) -> Spec:
 
 
 KMS = "arn:aws:kms:us-west-2:111122223333:key/0e1f"
+PRINCIPALS = (
+    "arn:aws:iam::111122223333:root",
+    "arn:aws-cn:iam::111122223333:user/anna@acme.com",
+    "arn:aws:iam::111122223333:role/a+b=c,d_e.f-g",
+)
 CLUSTER: Spec = {
     "dataPlane": "default",
     "version": "2.3.5",
     "mode": "Distributed",
     "size": {"cuType": "PerformanceOptimized", "cuSize": 8, "replicas": 2},
     "exposure": "PrivateLink",
-    "privateLink": {"allowedPrincipals": ["arn:aws:iam::111122223333:root"]},
+    "privateLink": {"allowedPrincipals": list(PRINCIPALS), "acceptanceRequired": False},
     "tls": {
         "minVersion": "1.3",
         "clientAuth": "Required",
@@ -97,6 +102,8 @@ PLANE: Spec = {
     "network": {
         "vpcId": "vpc-dp",
         "controlPlaneVpcId": "vpc-cp",
+        "controlPlaneRegion": "eu-west-1",
+        "declaredLinks": ["pcx-0123456789abcdef0", "tgw-0123456789abcdef0", "vgw-1", "eni-1"],
         "podCIDRs": ["10.244.0.0/16"],
         "serviceCIDRs": ["10.96.0.0/12"],
         "nodeCIDRs": ["10.0.0.0/16"],
@@ -267,7 +274,12 @@ CLUSTER_BAD: tuple[Case, ...] = (
     _schema("window-time", "ZillizCluster", {"maintenanceWindow": {"days": ["Sunday"], "start": "25:00"}}, "spec.maintenanceWindow.start"),
     _schema("window-day", "ZillizCluster", {"maintenanceWindow": {"days": ["Someday"], "start": "02:00"}}, "spec.maintenanceWindow.days[0]"),
     _schema("window-length", "ZillizCluster", {"maintenanceWindow": {"days": ["Sunday"], "start": "02:00", "hours": 25}}, "spec.maintenanceWindow.hours"),
-    _schema("principal", "ZillizCluster", {"exposure": "PrivateLink", "privateLink": {"allowedPrincipals": ["everybody-on-earth-too"]}}, "spec.privateLink.allowedPrincipals[0]"),
+    *(
+        _refused(f"principal-{number}", "ZillizCluster", {"exposure": "PrivateLink", "privateLink": {"allowedPrincipals": [PRINCIPALS[0], text]}}, {"spec.privateLink.allowedPrincipals[1]": "write arn:aws:iam::111122223333:root for a whole account"})
+        for number, text in enumerate(("*", "111122223333", "everybody-on-earth-too", "arn:aws:iam::*:root", "arn:aws:iam::11112222333:root", "arn:aws:s3:::bucket", "arn:aws:iam::111122223333:group/g", "arn:aws:iam::111122223333:role/path/name", "arn:aws:iam::111122223333:role/", "arn:aws:iam::111122223333:root ", "arn:aws:iam::111122223333:root/x"))
+    ),
+    _schema("principals-none", "ZillizCluster", {"exposure": "PrivateLink", "privateLink": {"allowedPrincipals": []}}, "spec.privateLink.allowedPrincipals"),
+    _schema("principals-many", "ZillizCluster", {"exposure": "PrivateLink", "privateLink": {"allowedPrincipals": [f"arn:aws:iam::{n:012d}:root" for n in range(41)]}}, "spec.privateLink.allowedPrincipals"),
     _schema("kms-alias", "ZillizCluster", {"storage": {"kmsKeyArn": "arn:aws:kms:us-west-2:111122223333:alias/x"}}, "spec.storage.kmsKeyArn"),
     _schema("volume-unit", "ZillizCluster", {"storage": {"volumeSize": "10GB"}}, "spec.storage.volumeSize"),
     _schema("retention-zero", "ZillizCluster", {"recycleRetentionDays": 0}, "spec.recycleRetentionDays"),
@@ -309,6 +321,7 @@ PLANE_BAD: tuple[Case, ...] = (
             _refused(f"{path}-host-bits", "DataPlane", change(PLANE, path, ["10.0.0.1/16"]), {f"spec.{path}[0]": "write 10.0.0.0/16 instead"}),
         )
     ),
+    *(_schema(f"link-{number}", "DataPlane", change(PLANE, "network.declaredLinks", [text]), "spec.network.declaredLinks[0]") for number, text in enumerate(("*", "igw-1", "vpc-1", "pcx_1", "tgw-"))),
     _schema("no-versions", "DataPlane", change(PLANE, "versions", []), "spec.versions"),
     _schema("prefix-capital", "DataPlane", change(PLANE, "objectStorage.bucketPrefix", "Acme"), "spec.objectStorage.bucketPrefix"),
     _schema("rotate-never", "DataPlane", change(S3_PLANE, "objectStorage.rotateAfterDays", 0), "spec.objectStorage.rotateAfterDays"),

@@ -91,6 +91,7 @@ EXAMPLE_SETS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "quickstart": (("quickstart",), "dataplane-s3.yaml"),
     "cluster-internal": (("cluster-internal.yaml",), "dataplane-s3.yaml"),
     "cluster-mtls": (("cluster-mtls.yaml", "allowlist-office.yaml"), "dataplane-s3.yaml"),
+    "cluster-privatelink": (("cluster-privatelink.yaml",), "cluster-privatelink.yaml"),
     "cluster-aws": (("cluster-aws.yaml", "allowlist-office.yaml"), "dataplane-aws.yaml"),
 }
 """Example → (its files, its data plane)."""

@@ -1,1 +1,1 @@
-"""The object store and its identities, by the API of AWS: one file an aspect, one store that orders them."""
+"""What a data plane has in AWS, by its API. The object store: one file an aspect, one store that orders them. The network: `ec2`."""

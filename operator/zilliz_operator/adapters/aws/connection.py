@@ -80,6 +80,10 @@ class Connection:
     def iam(self) -> "IAMClient":
         return self._client("iam", self.access.admin_endpoint or self.access.endpoint)  # type: ignore[no-any-return]
 
+    def client(self, service: str) -> Any:
+        """Any other service of the same account, at the same endpoint where one is given."""
+        return self._client(service, self.access.endpoint)
+
     def close(self) -> None:
         with self._lock:
             for client in self._clients.values():

@@ -20,6 +20,8 @@ LATER = 20.0
 """Seconds until a pass tries again after an outage or a refusal: a person or another system has to act."""
 
 _UNAVAILABLE = {
+    ConditionType.VPC_ISOLATED: Reason.CLOUD_UNAVAILABLE,
+    ConditionType.PRIVATE_LINK_READY: Reason.CLOUD_UNAVAILABLE,
     ConditionType.STORAGE_SECURED: Reason.OBJECT_STORE_UNAVAILABLE,
     ConditionType.IDENTITY_SCOPED: Reason.OBJECT_STORE_UNAVAILABLE,
     ConditionType.WORKLOAD_READY: Reason.MILVUS_UNAVAILABLE,
@@ -28,6 +30,8 @@ _UNAVAILABLE = {
     ConditionType.ALLOWLIST_IN_FORCE: Reason.DOOR_UNREACHABLE,
 }
 _REJECTED = {
+    ConditionType.VPC_ISOLATED: Reason.CLOUD_REJECTED,
+    ConditionType.PRIVATE_LINK_READY: Reason.CLOUD_REJECTED,
     ConditionType.STORAGE_SECURED: Reason.OBJECT_STORE_REJECTED,
     ConditionType.IDENTITY_SCOPED: Reason.OBJECT_STORE_REJECTED,
 }
