@@ -353,14 +353,13 @@ async def _by_metrics(p: Patient, refusals: Refusals) -> Seen | None:
         if (sample.get("resource"), sample.get("transformation_type"), sample.get("status"))
         == ("secrets", "to_storage", "OK")
     }
-    if not written:
-        return None
-    clear = {prefix for prefix in written if not prefix.startswith("k8s:enc:")}
-    if clear:
+    if "" in written:  # the prefix of `identity`, which stores what it is given
         remedy = f"put a provider before identity for secrets in the file of {_FLAG}, then write every Secret anew"
         return Seen(State.FAIL, "the API server writes Secrets to etcd in clear", remedy)
-    providers = ", ".join(sorted(prefix.removeprefix("k8s:enc:").partition(":")[0] for prefix in written))
-    return Seen(State.OK, f"the API server that answered writes Secrets to etcd encrypted ({providers})")
+    providers = sorted({prefix.split(":")[2] for prefix in written if prefix.startswith("k8s:enc:")})
+    if not providers:
+        return None
+    return Seen(State.OK, f"the API server that answered writes Secrets to etcd encrypted ({', '.join(providers)})")
 
 
 async def _by_arguments(p: Patient, refusals: Refusals) -> Seen | None:

@@ -334,6 +334,7 @@ class TestSecretEncryption:
         ("metrics", "state", "said"),
         [
             (sample(ENCRYPTED), "ok", "encrypted (secretbox)"),
+            (sample(ENCRYPTED) + sample("key1:"), "ok", "encrypted (secretbox)"),  # the key's own prefix, inside
             (sample("k8s:enc:kms:v2:cloud:"), "ok", "encrypted (kms)"),
             (sample(ENCRYPTED) + sample("", kind="from_storage"), "ok", "encrypted (secretbox)"),
             (sample(""), "fail", "in clear"),
@@ -349,6 +350,7 @@ class TestSecretEncryption:
         "metrics",
         [
             "",
+            sample("key1:"),
             sample(ENCRYPTED, resource="configmaps"),
             sample(ENCRYPTED, kind="from_storage"),
             sample(ENCRYPTED, status="Internal"),
