@@ -97,6 +97,7 @@ def test_an_installation_in_order(api: Api, plane: ControlPlane) -> None:
         "cert-manager": "fail",
         "data-planes": "warn",
         "network": "unknown",
+        "monitoring": "ok",
         "volume-encryption": "unknown",
         "secret-encryption": "ok",
     } | {"operator": seen["operator"]}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from zilliz_operator.api.kinds import OURS
 from zilliz_operator.api.names import GROUP
 
 MINIMUM_KUBERNETES: Final = (1, 30)
@@ -17,16 +18,7 @@ READ: Final = ("get", "list", "watch")
 KEEP: Final = (*READ, "create", "patch", "delete")
 """What server-side apply and pruning need."""
 
-OWN_KINDS: Final = (
-    "zillizclusters",
-    "dataplanes",
-    "allowlists",
-    "accesspolicies",
-    "backuppolicies",
-    "backups",
-    "restores",
-    "recycledclusters",
-)
+OWN_KINDS: Final = tuple(kind.plural for kind in OURS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,6 +250,25 @@ async def data_planes(p: Patient) -> Seen:
     return _by_condition(found, ConditionType.READY, remedy="kubectl describe zdp <name>; cure what it says")
 
 
+async def monitoring(p: Patient) -> Seen:
+    """A door is open to the pods of a namespace by its name alone: while nobody has that name, whoever makes namespaces can take it."""
+    named = {
+        plane["metadata"]["name"]: space
+        for plane in await p.kube.list("DataPlane")
+        if (space := ((plane.get("spec") or {}).get("network") or {}).get("monitoringNamespace"))
+        and not (plane.get("spec") or {}).get("kubernetes")
+    }
+    gone = {plane: space for plane, space in named.items() if await p.kube.get("Namespace", space) is None}
+    if gone:
+        said = "; ".join(
+            f"{plane}: namespace {space} does not exist, and its pods may scrape" for plane, space in gone.items()
+        )
+        return Seen(State.WARN, said, "make that namespace, or remove network.monitoringNamespace from the DataPlane")
+    if not named:
+        return Seen(State.OK, "nobody may scrape the clusters here")
+    return Seen(State.OK, "; ".join(f"{plane}: namespace {space}" for plane, space in named.items()))
+
+
 async def network(p: Patient) -> Seen:
     """The operator's own words: what it could see of policies and of their enforcement."""
     found = await p.kube.list("ZillizCluster")
@@ -406,6 +425,7 @@ LOOKS: Final = (
     Look("cert-manager", "cert-manager is installed", cert_manager),
     Look("data-planes", "data planes are ready", data_planes),
     Look("network", "clusters are isolated in the network", network),
+    Look("monitoring", "whoever may scrape metrics is there", monitoring),
     Look("volume-encryption", "volumes are encrypted at rest", volume_encryption),
     Look("secret-encryption", "Secrets are encrypted at rest in etcd", secret_encryption),
 )

@@ -325,6 +325,26 @@ async def test_volume_encryption(spec: Manifest, state: str, said: str) -> None:
     assert bool(found.remedy) is (state != "ok")
 
 
+@pytest.mark.parametrize(
+    ("network", "kubernetes", "state", "said"),
+    [
+        ({}, {}, "ok", "nobody may scrape"),
+        ({"monitoringNamespace": "monitoring"}, {}, "ok", "default: namespace monitoring"),
+        ({"monitoringNamespace": "metrics"}, {}, "warn", "namespace metrics does not exist"),
+        ({"monitoringNamespace": "metrics"}, {"kubernetes": {"kubeconfigSecretRef": {}}}, "ok", "nobody may scrape"),
+    ],
+)
+async def test_a_namespace_that_may_scrape_must_not_be_anybodys_to_make(
+    network: Manifest, kubernetes: Manifest, state: str, said: str
+) -> None:
+    api = StubApi()
+    api.objects["Namespace"] = [{"metadata": {"name": "monitoring"}}]
+    api.objects["DataPlane"] = [{"metadata": {"name": "default"}, "spec": {"network": network, **kubernetes}}]
+    found = await one(api, "monitoring")
+    assert found.state == state
+    assert said in found.said
+
+
 def server(name: str, *arguments: str) -> Manifest:
     return {"metadata": {"name": name}, "spec": {"containers": [{"command": ["kube-apiserver", *arguments]}]}}
 
