@@ -162,3 +162,25 @@ async def test_an_object_with_a_neighbours_marks_is_no_child_of_its_cluster(worl
     for each in planted:
         metadata = each["metadata"]
         assert world.kube.must(each["kind"], metadata["name"], THIEF) == each, "nor is it touched"
+
+
+async def test_no_certificate_for_a_neighbours_door(world: FakeWorld) -> None:
+    """Its gateways could pass for the neighbour's. What runs goes on by the spec that was accepted."""
+    await neighbours(world)
+    before = belongings(world)
+    space = world.space(project=THIEF)
+    issued = copied(world.kube.must("Certificate", "gateway-tls", space)["spec"])
+    for name in (world.status()["endpoint"].partition(":")[0], f"{world.id_of()}.byoc.test", "kubernetes.default.svc"):
+        world.cluster(project=THIEF, tls={"dnsNames": ["search.team-b.example", name]})
+        await unharmed(world, before)
+        assert world.kube.must("Certificate", "gateway-tls", space)["spec"] == issued
+        found = world.ready("search", project=THIEF)
+        assert (found["status"], found["reason"]) == ("False", "InvalidSpec")
+        assert f"spec.tls.dnsNames[1]: {name} " in found["message"]
+    world.allowlist(project=THIEF, entries=[{"cidr": "192.0.2.7/32"}])
+    await world.settle()
+    assert world.kube.must("ConfigMap", "gateway-config", space)["data"]["allow.acl"].split() == ["192.0.2.7/32"]
+    world.cluster(project=THIEF, tls={"dnsNames": ["search.team-b.example"]})
+    await world.settle()
+    assert world.ready("search", project=THIEF)["status"] == "True"
+    assert "search.team-b.example" in world.kube.must("Certificate", "gateway-tls", space)["spec"]["dnsNames"]
