@@ -18,13 +18,12 @@ Manifest = dict[str, Any]
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 
-_ADMISSION = "admissionregistration.k8s.io/v1"
+_AUTHORIZATION = "authorization.k8s.io/v1"
 OTHER_KINDS = {
     kind.kind: kind
     for kind in (
-        Kind(_ADMISSION, "ValidatingAdmissionPolicy", "validatingadmissionpolicies", namespaced=False),
-        Kind(_ADMISSION, "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", namespaced=False),
-        Kind("authorization.k8s.io/v1", "SubjectAccessReview", "subjectaccessreviews", namespaced=False),
+        Kind(_AUTHORIZATION, "SubjectAccessReview", "subjectaccessreviews", namespaced=False),
+        Kind(_AUTHORIZATION, "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False),
     )
 }
 
@@ -64,6 +63,14 @@ class Api:
         context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
         return context
 
+    def connect(self) -> http.client.HTTPSConnection:
+        """A connection, to be closed by the caller."""
+        host, _, port = self.plane.server.removeprefix("https://").partition(":")
+        connection = http.client.HTTPSConnection(host, int(port), context=self._trust, timeout=30)
+        with self.plane.inside():  # the socket stays in that network namespace
+            connection.connect()
+        return connection
+
     def request(
         self,
         method: str,
@@ -74,13 +81,11 @@ class Api:
         query: Mapping[str, str] | None = None,
         user: str = "",
         groups: Sequence[str] = (),
+        over: http.client.HTTPSConnection | None = None,
     ) -> Answer:
-        """One request; `user` and `groups` impersonate."""
-        host, _, port = self.plane.server.removeprefix("https://").partition(":")
-        connection = http.client.HTTPSConnection(host, int(port), context=self._trust, timeout=30)
+        """One request; `user` and `groups` impersonate. `over`: a connection that is kept, for hundreds of them."""
+        connection = over or self.connect()
         try:
-            with self.plane.inside():  # the socket stays in that network namespace
-                connection.connect()
             connection.putrequest(method, path + (f"?{urlencode(query)}" if query else ""))
             if user:
                 connection.putheader("Impersonate-User", user)
@@ -91,9 +96,10 @@ class Api:
             connection.putheader("Content-Length", str(len(payload)))
             connection.endheaders(payload)
             response = connection.getresponse()
-            return Answer(response.status, json.loads(response.read() or b"{}"))
+            return Answer(response.status, _parsed(response.read()))
         finally:
-            connection.close()
+            if over is None:
+                connection.close()
 
     def create(
         self, manifest: Manifest, *, dry_run: bool = False, user: str = "", groups: Sequence[str] = ()
@@ -161,6 +167,13 @@ def until(condition: Callable[[], Any], *, what: str, seconds: float = 60.0) -> 
             return found
         assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
         time.sleep(0.2)
+
+
+def _parsed(data: bytes) -> Manifest:
+    try:
+        return dict(json.loads(data or b"{}"))
+    except ValueError:  # some refusals are plain text
+        return {"message": data.decode(errors="replace")}
 
 
 def _dry(dry_run: bool) -> dict[str, str]:

@@ -1,17 +1,19 @@
 """One real control plane for this layer, with the chart installed by real Helm. `api` is the way in.
 
-No kubelet: nothing runs in it, so the operator never writes; tested is what the API server itself holds and refuses.
+No kubelet: no pod runs in it. Tested is what the API server itself holds and refuses, and (as a process beside it) how the operator
+repairs what needs no pod.
 """
 
 import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.apiserver import samples
-from tests.apiserver.client import Api, until
+from tests.apiserver.client import MERGE, Api, path_of, until
 from tests.apiserver.helm import Helm
 from tools.devcluster.controlplane import ControlPlane
 from tools.devcluster.layout import STATE_ROOT
@@ -70,6 +72,15 @@ def wait_for_policies(api: Api) -> None:
         until(refused, what=f"deleting {kind} {name} is refused", seconds=90)
     policy = samples.access_policy("probe", namespace=project, level="Organization")
     until(lambda: api.create(policy, dry_run=True).status == 403, what="Organization policies are confined", seconds=90)
+    forged = samples.allowlist("probe", namespace=project)
+    forged["metadata"]["labels"] = {"byoc.zilliz.com/cluster-uid": "forged"}
+    owner = {"user": PROBE, "groups": ["system:authenticated"]}
+    api.apply(samples.role_binding(PROBE, role="cluster-admin", namespace=project)).must()
+    until(lambda: api.get("Allowlist", namespace=project, user=PROBE).ok, what="the probe has its role")
+    until(lambda: api.create(forged, dry_run=True, **owner).status == 403, what="our labels are kept", seconds=90)
+    status = f"{path_of('ZillizCluster', 'probe', namespace=project)}/status"
+    patch: dict[str, Any] = {"body": {"status": {}}, "content": MERGE, "query": {"dryRun": "All"}}
+    until(lambda: api.request("PATCH", status, **patch, **owner).status == 403, what="statuses are kept", seconds=90)
     reserved = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "milvus-in01-000000000000"}}
     until(lambda: api.create(reserved, dry_run=True).status == 403, what="cluster namespaces are reserved", seconds=90)
     api.merge("ZillizCluster", "probe", {"spec": {"deletionProtection": False}}, namespace=project).must()

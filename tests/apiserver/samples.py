@@ -47,3 +47,15 @@ def allowlist(name: str, *, namespace: str) -> Manifest:
     metadata = {"name": name, "namespace": namespace}
     spec = {"entries": [{"cidr": "203.0.113.0/24"}]}
     return {"apiVersion": API_VERSION, "kind": "Allowlist", "metadata": metadata, "spec": spec}
+
+
+def role_binding(user: str, *, role: str, namespace: str) -> Manifest:
+    """A user gets a ClusterRole in one namespace."""
+    group = "rbac.authorization.k8s.io"
+    return {
+        "apiVersion": f"{group}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": user, "namespace": namespace},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
+    }

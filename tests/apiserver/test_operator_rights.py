@@ -6,41 +6,11 @@ import pytest
 
 from tests.apiserver.client import Api
 from tools.generate_manifests import NAMESPACE
+from zilliz_operator.api.installation import RIGHTS
 
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:zilliz-operator"
 OURS = "byoc.zilliz.com"
 CLUSTER = "milvus-in01-00000000cafe"
-WRITER = ("get", "list", "watch", "create", "patch", "delete")
-
-ALLOWED = [
-    *(
-        (verb, OURS, kind, "team-a")
-        for verb in ("get", "list", "watch", "patch")
-        for kind in ("zillizclusters", "allowlists")
-    ),
-    *((verb, OURS, "dataplanes", "") for verb in ("get", "list", "watch", "patch")),
-    ("patch", OURS, "zillizclusters/status", "team-a"),
-    ("patch", OURS, "dataplanes/status", ""),
-    ("update", OURS, "zillizclusters/finalizers", "team-a"),
-    ("create", OURS, "recycledclusters", "team-a"),
-    *((verb, "", "namespaces", "") for verb in WRITER),
-    *((verb, "", "secrets", "team-a") for verb in WRITER),
-    *(
-        (verb, "", kind, CLUSTER)
-        for verb in WRITER
-        for kind in ("resourcequotas", "limitranges", "serviceaccounts", "configmaps", "services")
-    ),
-    *((verb, "apps", kind, CLUSTER) for verb in WRITER for kind in ("statefulsets", "deployments")),
-    *((verb, "policy", "poddisruptionbudgets", CLUSTER) for verb in WRITER),
-    *((verb, "networking.k8s.io", "networkpolicies", CLUSTER) for verb in WRITER),
-    *((verb, "cert-manager.io", kind, CLUSTER) for verb in WRITER for kind in ("issuers", "certificates")),
-    ("get", "cert-manager.io", "clusterissuers", ""),
-    *((verb, "", "pods", CLUSTER) for verb in ("get", "list", "watch", "patch")),
-    *((verb, "", "persistentvolumeclaims", CLUSTER) for verb in ("get", "list", "watch")),
-    *((verb, "events.k8s.io", "events", "team-a") for verb in ("create", "patch")),
-    ("create", "coordination.k8s.io", "leases", NAMESPACE),
-    *((verb, "coordination.k8s.io", "leases", NAMESPACE, "zilliz-operator") for verb in ("get", "update")),
-]
 
 DENIED = [
     ("update", OURS, "zillizclusters", "team-a"),
@@ -60,6 +30,9 @@ DENIED = [
     ("get", "", "nodes", ""),
     ("get", "", "nodes/proxy", ""),
     ("delete", "", "persistentvolumeclaims", CLUSTER),
+    ("create", "", "persistentvolumeclaims", CLUSTER),
+    ("patch", "storage.k8s.io", "storageclasses", ""),
+    ("create", "storage.k8s.io", "storageclasses", ""),
     ("create", "", "persistentvolumes", ""),
     ("create", "apps", "daemonsets", CLUSTER),
     ("create", "batch", "jobs", CLUSTER),
@@ -93,7 +66,10 @@ def allowed(api: Api, verb: str, group: str, resource: str, namespace: str, name
 
 
 def test_every_right_that_its_work_needs(api: Api) -> None:
-    missing = [right for right in ALLOWED if not allowed(api, *right)]
+    missing = []
+    for right in RIGHTS:
+        namespace = "" if right.everywhere else NAMESPACE
+        missing += [each for each in right.each() if not allowed(api, *each, namespace, right.name)]
     assert not missing
 
 

@@ -91,13 +91,54 @@ async def test_taking_only_the_mark_of_the_cluster_away_is_noticed_at_once(world
     assert world.kube.must("ConfigMap", "gateway-config", world.space())["metadata"]["labels"] == before
 
 
-@pytest.mark.parametrize("kind", ["Namespace"])
-async def test_the_namespaces_marks_come_back(world: FakeWorld, kind: str) -> None:
+@pytest.mark.parametrize("value", ["privileged", None])
+@pytest.mark.parametrize("mode", ["enforce", "audit", "warn", "enforce-version", "audit-version", "warn-version"])
+async def test_the_namespaces_pod_security_comes_back(world: FakeWorld, mode: str, value: str | None) -> None:
+    """An old version of a level lets through what the level of today refuses."""
     await world.quickstart()
-    key = "pod-security.kubernetes.io/enforce"
-    world.kube.edit(kind, world.space(), None, lambda n: n["metadata"]["labels"].update({key: "privileged"}))
+    before = copied(world.kube.must("Namespace", world.space())["metadata"]["labels"])
+    key = f"pod-security.kubernetes.io/{mode}"
+    value = "v1.22" if value and mode.endswith("-version") else value
+
+    def spoil(namespace: Manifest) -> None:
+        labels = namespace["metadata"]["labels"]
+        labels.pop(key) if value is None else labels.update({key: value})
+
+    world.kube.edit("Namespace", world.space(), None, spoil)
     await world.settle()
-    assert world.kube.must(kind, world.space())["metadata"]["labels"][key] == "restricted"
+    assert world.kube.must("Namespace", world.space())["metadata"]["labels"] == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("ResourceQuota", {"hard": {"pods": "1000"}}),
+        ("ResourceQuota", {"hard": {"services.loadbalancers": "5"}}),
+        ("ResourceQuota", {"hard": {"count/secrets": "0"}}),
+        ("LimitRange", {"limits": []}),
+        ("LimitRange", {"limits": [{"type": "Container", "max": {"memory": "1Ti"}}]}),
+        ("LimitRange", {"limits": [{"type": "Pod", "min": {"cpu": "64"}}]}),
+    ],
+)
+async def test_quota_and_limits_come_back(world: FakeWorld, kind: str, change: dict[str, object]) -> None:
+    await world.quickstart()
+    before = copied(world.kube.must(kind, "cluster", world.space())["spec"])
+    world.kube.edit(kind, "cluster", world.space(), lambda o: o["spec"].update(change))
+    await world.settle()
+    assert world.kube.must(kind, "cluster", world.space())["spec"] == before
+    count = len(world.writes)
+    world.new_operator().start()
+    await world.settle()
+    assert len(world.writes) == count
+
+
+async def test_a_bound_added_to_a_limit_goes(world: FakeWorld) -> None:
+    """It would keep every pod of the cluster from starting."""
+    await world.quickstart()
+    before = copied(world.kube.must("LimitRange", "cluster", world.space())["spec"])
+    world.kube.edit("LimitRange", "cluster", world.space(), lambda o: o["spec"]["limits"][0].update(min={"cpu": "64"}))
+    await world.settle()
+    assert world.kube.must("LimitRange", "cluster", world.space())["spec"] == before
 
 
 @pytest.mark.parametrize(

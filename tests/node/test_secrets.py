@@ -89,7 +89,8 @@ def places(
         "all objects but Secrets": written("objects.json", json.dumps(list(objects(product)))),
         "metadata of Secrets": written("secrets.json", json.dumps([s["metadata"] for s in product.list("Secret")])),
         "command lines": written("commands.txt", "\n".join(command_lines())),
-        "what posture prints": written("posture.json", posture(product)),
+        "what posture prints": written("posture.json", printed(product, "posture")),
+        "what doctor prints": written("doctor.json", printed(product, "doctor")),
     }
 
 
@@ -114,9 +115,9 @@ def command_lines() -> Iterator[str]:
                 continue  # it has ended
 
 
-def posture(product: Product) -> str:
+def printed(product: Product, command: str) -> str:
     script = ("env", f"PYTHONPATH={ROOT / 'operator'}:{ROOT}", sys.executable)
-    done = product.try_run(*script, "-m", "zilliz_operator.cli", "posture", "-o", "json")
+    done = product.try_run(*script, "-m", "zilliz_operator.cli", command, "-o", "json")
     return done.stdout + done.stderr
 
 

@@ -32,6 +32,7 @@ RequestHook = Callable[[str, str, int], None]
 log = logging.getLogger(__name__)
 
 JSON = "application/json"
+TEXT = "text/plain"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 PAGE = 500
@@ -55,6 +56,7 @@ class Request:
     content_type: str = JSON
     repeatable: bool = True
     limit: float | None = None
+    accept: str = JSON
 
     @property
     def target(self) -> str:
@@ -230,6 +232,25 @@ class KubeClient:
     async def version(self) -> str:
         return str((await self._do(Request("GET", "/version", "get", "Version"))).get("gitVersion", ""))
 
+    async def document(self, path: str) -> Manifest | None:
+        """A JSON document that is no object of a kind (the served schemas, say); None when there is none."""
+        request = Request("GET", path, "get", path)
+        answer = await self.call(request)
+        return None if answer.status == 404 else self._checked(request, answer)
+
+    async def text(self, path: str) -> str:
+        """A plain text (the API server's metrics)."""
+        request = Request("GET", path, "get", path, accept=TEXT)
+        return str(self._checked(request, await self.call(request)).get("text", ""))
+
+    async def review(self, kind: str, spec: Manifest) -> Manifest:
+        """The status of an access review: asked and answered, kept nowhere."""
+        group = "authentication" if kind == "SelfSubjectReview" else "authorization"
+        version = f"{group}.k8s.io/v1"
+        body = {"apiVersion": version, "kind": kind, "metadata": {}, "spec": spec}
+        answer = await self._do(Request("POST", f"/apis/{version}/{kind.lower()}s", "create", kind, body=body))
+        return dict(answer.get("status") or {})
+
     async def call(self, request: Request) -> Answer:
         """The answer whatever its status below 500, after the retries that are safe. Raises Unavailable."""
         for attempt in range(1, self._attempts + 1):
@@ -286,13 +307,15 @@ class KubeClient:
                 request.path,
                 query_params=list(request.query),
                 body=request.body,
-                header_params={"Content-Type": request.content_type, "Accept": JSON},
+                header_params={"Content-Type": request.content_type, "Accept": request.accept},
             )
             timeout = aiohttp.ClientTimeout(total=limit, sock_connect=min(5.0, limit))
             response = await self._api.call_api(*serialized, _request_timeout=timeout)
             data = await response.read()  # type: ignore[no-untyped-call]
             code = int(response.status)
-            return Answer(code, _decoded(data), _seconds(response.headers.get("Retry-After")))
+            plain = request.accept == TEXT and code == 200
+            body = {"text": data.decode(errors="replace")} if plain else _decoded(data)
+            return Answer(code, body, _seconds(response.headers.get("Retry-After")))
         finally:
             if self._on_request is not None:
                 self._on_request(request.verb, request.kind, code)

@@ -40,7 +40,7 @@ CONDITION_MEANINGS: Final[dict[ConditionType, str]] = {
     ConditionType.NAMESPACE_ISOLATED: "The cluster lives in a namespace of its own, with Pod Security, quota and limits, that carries our mark.",
     ConditionType.NETWORK_ISOLATED: "Network policies deny everything in both directions but the few named paths.",
     ConditionType.VPC_ISOLATED: "On a data plane with cloud aws: control plane and data plane are in different VPCs, and nothing undeclared joins them.",
-    ConditionType.STORAGE_SECURED: "The cluster's buckets exist, are ours, are encrypted and refuse plain HTTP; what the store cannot do is said.",
+    ConditionType.STORAGE_SECURED: "The cluster's buckets exist, are ours, are encrypted and refuse plain HTTP, and the class of its volume encrypts; what the store cannot do or nobody can tell is said.",
     ConditionType.IDENTITY_SCOPED: "Each of the cluster's identities at the object store can reach its own buckets and nothing else, and no key is left over.",
     ConditionType.CERTIFICATE_VALID: "Every certificate of the cluster is issued, matches its request and is not near its end.",
     ConditionType.WORKLOAD_READY: "The pods of Milvus and of the gateway run what the spec asks for.",
@@ -130,6 +130,7 @@ class Reason(StrEnum):
     CERT_MANAGER_MISSING = "CertManagerMissing"
     OBJECT_STORE_REJECTED = "ObjectStoreRejected"
     CREDENTIALS_MISSING = "CredentialsMissing"
+    VOLUME_NOT_ENCRYPTED = "VolumeNotEncrypted"
     CLOUD_REJECTED = "CloudRejected"
     API_REJECTED = "APIRejected"
     QUOTA_EXCEEDED = "QuotaExceeded"
@@ -188,7 +189,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.COMPLETED: ReasonInfo("The job this object stands for is done.", _NOTHING),
     Reason.SUSPENDED: ReasonInfo("powerState is Suspended: no pod runs, data and credentials are kept.", "Set spec.powerState to Running to start it again."),
     Reason.RECYCLED: ReasonInfo("The cluster was deleted; its data is kept until expiresAt at least.", "Nothing to do. docs/operations.md says how to reach what is kept."),
-    Reason.KEPT_WITH_LIMITS: ReasonInfo("Kept as far as this object store can; the message lists what it cannot do.", "Use a store that can, or accept the limits in the message."),
+    Reason.KEPT_WITH_LIMITS: ReasonInfo("Kept as far as this object store can and as can be seen; the message lists what it cannot do and what is not known.", "Use a store that can, name or declare an encrypted StorageClass in the DataPlane, or accept the limits in the message."),
     Reason.DOOR_CLOSED: ReasonInfo("No allowlist admits anyone, so the door is closed to everybody but the operator.", "Create an Allowlist that selects this cluster and lists the clients' addresses or workloads."),
     Reason.NOT_APPLICABLE: ReasonInfo("The promise does not apply here; the message says why.", _NOTHING),
     Reason.DISABLED: ReasonInfo("Switched off by the spec.", "Set spec.enabled to true."),
@@ -227,6 +228,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.CERT_MANAGER_MISSING: ReasonInfo("cert-manager's kinds are not installed on the data plane.", "Install cert-manager 1.18 or newer there."),
     Reason.OBJECT_STORE_REJECTED: ReasonInfo("The object store refused the administrator's credentials or rights.", "Correct the Secret in spec.objectStorage.credentialsSecretRef of the DataPlane, or the role's policy."),
     Reason.CREDENTIALS_MISSING: ReasonInfo("A Secret that the spec refers to does not exist or lacks a key.", "Create the Secret with the key that the message names."),
+    Reason.VOLUME_NOT_ENCRYPTED: ReasonInfo("The StorageClass of Milvus' volume says that it does not encrypt. A Milvus that was not started yet waits.", "Name a StorageClass that encrypts in spec.storageClassName of the DataPlane. A volume that exists stays as it is: make a new cluster."),
     Reason.CLOUD_REJECTED: ReasonInfo("A cloud API refused the operator's rights.", "Add the permission that the message names to the operator's role."),
     Reason.API_REJECTED: ReasonInfo("The Kubernetes API refused one of our objects.", "Read the message: often a quota, an admission policy or a missing right of the operator."),
     Reason.QUOTA_EXCEEDED: ReasonInfo("A quota leaves no room.", "Raise the quota that the message names, or lower spec.size."),

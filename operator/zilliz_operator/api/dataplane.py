@@ -232,6 +232,9 @@ class DataPlaneSpec(Model):
     """Names and certificates of the doors."""
     storage_class_name: LongName | None = None
     """StorageClass of Milvus' volumes. Absent: the default one."""
+    storage_class_encrypted: bool = False
+    """You vouch that storageClassName encrypts its volumes. Needed only where its provisioner's parameters do not tell;
+    clusters then say "declared, not verified"."""
     sso: Annotated[tuple[SsoIssuer, ...], Field(max_length=10, json_schema_extra=list_map("issuer"))] = ()
     """Single sign-on issuers whose tokens the doors accept."""
 
@@ -311,6 +314,17 @@ _CLOUD_RULES: Final = (
         "controlPlaneVpcId must differ from vpcId: control plane and data plane live in separate VPCs",
         check=lambda network: network.vpc_id is None or network.vpc_id != network.control_plane_vpc_id,
         field_path=".controlPlaneVpcId",
+    ),
+)
+
+_VOLUME_RULES: Final = (
+    Rule(
+        "spec",
+        "!has(self.storageClassEncrypted) || !self.storageClassEncrypted || has(self.storageClassName)",
+        "storageClassEncrypted vouches for one class: name it in storageClassName, for the default class can change",
+        reason=REQUIRED,
+        check=lambda spec: not spec.storage_class_encrypted or spec.storage_class_name is not None,
+        field_path=".storageClassName",
     ),
 )
 
@@ -415,6 +429,7 @@ class DataPlane(Resource):
         *_CLOUD_RULES,
         *_STORE_RULES,
         *_TRUST_RULES,
+        *_VOLUME_RULES,
         *(rule for path in _CIDR_LISTS for rule in cidr_rules(path)),
     )
     COLUMNS = ready_columns(

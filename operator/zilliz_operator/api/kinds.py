@@ -46,6 +46,8 @@ SHORT_NAMES: Final = {
     "RecycledCluster": "zrc",
 }
 
+_ADMISSION: Final = "admissionregistration.k8s.io/v1"
+
 _OTHERS: Final = (
     Kind("v1", "Namespace", "namespaces", namespaced=False),
     Kind("v1", "Node", "nodes", namespaced=False),
@@ -65,6 +67,7 @@ _OTHERS: Final = (
     Kind("apps/v1", "Deployment", "deployments"),
     Kind("apps/v1", "ReplicaSet", "replicasets"),
     Kind("batch/v1", "Job", "jobs"),
+    Kind("storage.k8s.io/v1", "StorageClass", "storageclasses", namespaced=False),
     Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
     Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
     Kind("coordination.k8s.io/v1", "Lease", "leases"),
@@ -73,6 +76,8 @@ _OTHERS: Final = (
     Kind("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", namespaced=False),
     Kind("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False),
     Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False),
+    Kind(_ADMISSION, "ValidatingAdmissionPolicy", "validatingadmissionpolicies", namespaced=False),
+    Kind(_ADMISSION, "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", namespaced=False),
     Kind("cert-manager.io/v1", "Certificate", "certificates"),
     Kind("cert-manager.io/v1", "CertificateRequest", "certificaterequests"),
     Kind("cert-manager.io/v1", "Issuer", "issuers"),

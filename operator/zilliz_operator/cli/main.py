@@ -55,12 +55,25 @@ def _parser() -> argparse.ArgumentParser:
     _from_terminal(status)
     status.add_argument("name", nargs="?", help="one ZillizCluster")
     status.set_defaults(command=_status)
+
+    doctor = commands.add_parser(
+        "doctor", help="whether the installation is whole, and encryption at rest as far as it is visible"
+    )
+    _kubeconfig(doctor)
+    doctor.add_argument("--operator-namespace", default=os.environ.get("POD_NAMESPACE") or "zilliz-system")
+    doctor.add_argument("--service-account", default="zilliz-operator", help="the operator's, if the chart got another")
+    doctor.add_argument("--output", "-o", choices=["text", "json"], default="text")
+    doctor.set_defaults(command=_doctor)
     return parser
 
 
-def _from_terminal(parser: argparse.ArgumentParser) -> None:
+def _kubeconfig(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kubeconfig", type=Path, default=os.environ.get("KUBECONFIG") or None)
     parser.add_argument("--context", default="", help="a context of the kubeconfig")
+
+
+def _from_terminal(parser: argparse.ArgumentParser) -> None:
+    _kubeconfig(parser)
     parser.add_argument("--namespace", "-n", help="one project; absent: all of them")
 
 
@@ -86,3 +99,9 @@ def _status(options: argparse.Namespace) -> int:
     from zilliz_operator.cli import status
 
     return status.command(options)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from zilliz_operator.cli.doctor import command
+
+    return command(options)

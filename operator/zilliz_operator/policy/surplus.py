@@ -19,6 +19,7 @@ EXACT: Mapping[str, tuple[Path, ...]] = {
     "Service": (("spec", "selector"),),
     "PodDisruptionBudget": (("spec", "selector"),),
     "ResourceQuota": (("spec", "hard"),),
+    "LimitRange": (("spec",),),
 }
 """Kinds and the parts of them in which nothing may be but ours. The API server adds nothing of its own there."""
 

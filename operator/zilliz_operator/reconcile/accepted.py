@@ -15,6 +15,7 @@ from zilliz_operator.api.dataplane import Cloud, DataPlane
 from zilliz_operator.api.exceptions import InvalidSpec
 from zilliz_operator.api.validate import validate
 from zilliz_operator.api.zillizcluster import Exposure, ZillizCluster, ZillizClusterSpec
+from zilliz_operator.policy import doornames
 from zilliz_operator.policy.status import FALSE, StepResult
 from zilliz_operator.reconcile import notyet
 from zilliz_operator.reconcile.ports import Manifest
@@ -70,6 +71,14 @@ def _refusal(raw: Manifest, plane_raw: Manifest) -> StepResult | None:
         message = f"DataPlane {plane_raw['metadata']['name']}: {findings[0]}"
         return StepResult(ConditionType.READY, FALSE, Reason.DATA_PLANE_NOT_READY, message, again_in=LATER)
     cluster, plane = ZillizCluster.parse(raw), DataPlane.parse(plane_raw)
+    stolen = doornames.refusal(
+        cluster.spec.tls.dns_names,
+        cluster_id=names.cluster_id(cluster.metadata.uid),
+        domain=plane.spec.certificates.domain,
+        cluster_domain=plane.spec.network.cluster_domain,
+    )
+    if stolen:
+        return StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, stolen, again_in=LATER)
     return _impossible(cluster, plane) or notyet.of_cluster(cluster, plane)
 
 

@@ -232,6 +232,31 @@ async def test_resources_lists_what_is_served(kube: KubeClient, stub: ApiStub) -
     assert await kube.resources("absent.io/v1") == frozenset()
 
 
+async def test_documents_texts_and_reviews(kube: KubeClient, stub: ApiStub) -> None:
+    stub.objects["/openapi/v3/apis/x/v1"] = {"openapi": "3.0.0"}
+    assert await kube.document("/openapi/v3/apis/x/v1") == {"openapi": "3.0.0"}
+    assert await kube.document("/openapi/v3/apis/absent/v1") is None
+
+    async def answer(request: web.Request) -> web.StreamResponse | None:
+        if request.path == "/metrics":
+            assert request.headers["Accept"] == "text/plain"
+            return web.Response(text="a_total 1\n")
+        if request.path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
+            assert (await request.json())["spec"] == {"resourceAttributes": {"verb": "get"}}
+            return web.json_response({"status": {"allowed": True}}, status=201)
+        return None
+
+    stub.fault = answer
+    assert await kube.text("/metrics") == "a_total 1\n"
+    assert await kube.review("SelfSubjectAccessReview", {"resourceAttributes": {"verb": "get"}}) == {"allowed": True}
+
+
+async def test_a_refused_text_names_what_was_asked(kube: KubeClient, stub: ApiStub) -> None:
+    stub.fault = always(403, "Forbidden", message='User "x" cannot get path "/metrics"')
+    with pytest.raises(Rejected, match="does not let us get /metrics"):
+        await kube.text("/metrics")
+
+
 async def test_a_rotated_token_is_waited_for_and_connections_are_shared_with_kopf(
     stub: ApiStub, tmp_path: Path
 ) -> None:

@@ -8,7 +8,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tools.generate_manifests import NAMESPACE, render
+from tools.generate_manifests import CHART, NAMESPACE, render
+from zilliz_operator.api.installation import ADMISSION_POLICIES, MINIMUM_KUBERNETES, RIGHTS
 from zilliz_operator.api.kinds import KINDS, OURS
 from zilliz_operator.handlers import watches
 from zilliz_operator.handlers.config import from_environment
@@ -169,6 +170,20 @@ class TestRights:
         assert verbs["byoc.zilliz.com", f"{kind}/status"] == {"get", "patch", "update"}
         assert verbs["byoc.zilliz.com", f"{kind}/finalizers"] == {"patch", "update"}
 
+    @pytest.mark.parametrize(("kind", "everywhere"), [("ClusterRole", True), ("Role", False)])
+    def test_are_exactly_those_that_doctor_looks_for(self, kind: str, everywhere: bool) -> None:
+        """No rule narrows by name but the lease's, so verbs add up."""
+        wanted: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for right in RIGHTS:
+            if right.everywhere is everywhere:
+                wanted[right.group, right.resource] |= set(right.verbs)
+        assert self.verbs(one(kind)) == wanted
+
+    def test_recycled_clusters_are_records_that_no_person_makes(self) -> None:
+        """They name a bucket; whoever could make one would name a neighbour's."""
+        for name in ("zilliz-viewer", "zilliz-editor", "zilliz-admin"):
+            assert "create" not in self.verbs(one("ClusterRole", name))["byoc.zilliz.com", "recycledclusters"]
+
     def test_the_lease_is_in_its_own_namespace(self) -> None:
         role = one("Role")
         assert role["metadata"]["namespace"] == NAMESPACE
@@ -211,7 +226,20 @@ class TestNetwork:
 
 
 class TestAdmissionPolicies:
-    SWITCHES = ("deletionProtection", "crdProtection", "namespaceReservation", "operatorReach", "organizationPolicies")
+    SWITCHES = (
+        "deletionProtection",
+        "crdProtection",
+        "namespaceReservation",
+        "ownershipLabels",
+        "operatorRecords",
+        "operatorReach",
+        "organizationPolicies",
+    )
+
+    def test_are_exactly_those_that_doctor_looks_for(self) -> None:
+        assert {
+            d["metadata"]["name"] for d in rendered() if d["kind"] == "ValidatingAdmissionPolicy"
+        } == ADMISSION_POLICIES.keys()
 
     def test_each_policy_is_bound_and_denies(self) -> None:
         policies = {d["metadata"]["name"] for d in rendered() if d["kind"] == "ValidatingAdmissionPolicy"}
@@ -230,7 +258,12 @@ class TestAdmissionPolicies:
     def test_the_operator_is_known_by_its_account_wherever_it_is(self) -> None:
         values = "serviceAccount.name=op,admissionPolicies.operatorUsers={hub}"
         text = render("--set", values, "--namespace", "elsewhere")
-        assert text.count('["system:serviceaccount:elsewhere:op", "hub"]') == 2
+        assert text.count('["system:serviceaccount:elsewhere:op", "hub"]') == 4
+
+
+def test_the_oldest_kubernetes_is_the_one_that_doctor_asks_for() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["kubeVersion"] == ">={}.{}.0-0".format(*MINIMUM_KUBERNETES)
 
 
 class TestDataPlane:

@@ -194,3 +194,35 @@ def test_private_authority_of_the_store_reaches_the_milvus_operators_pods() -> N
     assert mounts["/etc/ssl/certs/ca-certificates.crt"]["subPath"] == "ca-certificates.crt"
     etcd = found["Milvus"]["spec"]["dependencies"]["etcd"]["inCluster"]
     assert etcd["deletionPolicy"] == "Retain" and etcd["pvcDeletion"] is False
+
+
+def test_whatever_outlives_a_request_lies_on_the_claims_volume() -> None:
+    """etcd's data with its write-ahead log, the message queue, the cache: nothing of it on the node's own disk."""
+    ctx = context()
+    settings = milvus_yaml(ctx)
+    (container,) = template(ctx)["spec"]["containers"]
+    (claim,) = built(ctx)["StatefulSet"]["spec"]["volumeClaimTemplates"]
+    mounts = {each["mountPath"]: each for each in container["volumeMounts"]}
+    assert mounts[builtin.DATA] == {"name": claim["metadata"]["name"], "mountPath": builtin.DATA}
+    held = [settings["etcd"]["data"]["dir"], settings["rocksmq"]["path"], settings["localStorage"]["path"]]
+    held.append(env(ctx)["MILVUS_RUN_DIR"]["value"])
+    assert all(path.startswith(f"{builtin.DATA}/") for path in held)
+    assert not any(path != builtin.DATA and path.startswith(builtin.DATA) for path in mounts), (
+        "nothing is mounted over it"
+    )
+    # The embedded etcd puts its log below its data, unless a file of its own says otherwise.
+    assert settings["etcd"]["use"] == {"embed": True}
+    assert set(settings["etcd"]["data"]) == {"dir"}
+    assert "config" not in settings["etcd"]
+    assert settings["log"]["file"] == {"rootPath": ""}
+
+
+def test_nothing_else_is_writable_but_scratch_without_data() -> None:
+    spec = template(context())["spec"]
+    (container,) = spec["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert not any("hostPath" in volume for volume in spec["volumes"])
+    scratch = {volume["name"] for volume in spec["volumes"] if "emptyDir" in volume}
+    writable = {each["name"]: each["mountPath"] for each in container["volumeMounts"] if not each.get("readOnly")}
+    assert writable == {builtin.VOLUME: builtin.DATA, "tmp": "/tmp"}
+    assert scratch == {"tmp", "bundle"}

@@ -93,6 +93,8 @@ def test_the_namespace_enforces_what_its_pods_can_meet() -> None:
         labels = next(obj for obj in objects if obj["kind"] == "Namespace")["metadata"]["labels"]
         assert labels["pod-security.kubernetes.io/enforce"] == enforced
         assert labels["pod-security.kubernetes.io/warn"] == labels["pod-security.kubernetes.io/audit"] == "restricted"
+        versions = [labels[f"pod-security.kubernetes.io/{mode}-version"] for mode in ("enforce", "audit", "warn")]
+        assert versions == ["latest"] * 3
 
 
 def test_quota_has_room_for_the_pods_and_a_rolling_restart() -> None:

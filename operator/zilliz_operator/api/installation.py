@@ -1,0 +1,76 @@
+"""What an installation consists of beside our kinds: the operator's rights, and the admission policies that guard it.
+
+Data, free of pydantic. The chart makes them, tests hold chart and data equal in both directions, and `zilliz-operator doctor` looks
+for each of them in a live cluster.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from zilliz_operator.api.kinds import OURS
+from zilliz_operator.api.names import GROUP
+
+MINIMUM_KUBERNETES: Final = (1, 30)
+"""The first with ValidatingAdmissionPolicies in every cluster; the chart refuses older ones."""
+
+READ: Final = ("get", "list", "watch")
+KEEP: Final = (*READ, "create", "patch", "delete")
+"""What server-side apply and pruning need."""
+
+OWN_KINDS: Final = tuple(kind.plural for kind in OURS)
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """Verbs on one resource (`plural` or `plural/subresource`), in every namespace or in the operator's own."""
+
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+    everywhere: bool = True
+    name: str = ""
+    """The one object that it is about; empty: all."""
+
+    def each(self) -> Iterator[tuple[str, str, str]]:
+        """(verb, group, resource), one by one."""
+        return ((verb, self.group, self.resource) for verb in self.verbs)
+
+
+def _all(group: str, *resources: str, verbs: tuple[str, ...]) -> tuple[Right, ...]:
+    return tuple(Right(group, resource, verbs) for resource in resources)
+
+
+RIGHTS: Final[tuple[Right, ...]] = (
+    *(
+        Right(GROUP, kind, (*READ, "patch", *(("create", "delete") if kind == "recycledclusters" else ())))
+        for kind in OWN_KINDS
+    ),
+    *_all(GROUP, *(f"{kind}/status" for kind in OWN_KINDS), verbs=("get", "patch", "update")),
+    *_all(GROUP, *(f"{kind}/finalizers" for kind in OWN_KINDS), verbs=("patch", "update")),
+    *_all("", "namespaces", "secrets", verbs=KEEP),
+    *_all("", "resourcequotas", "limitranges", "serviceaccounts", "configmaps", "services", verbs=KEEP),
+    *_all("apps", "statefulsets", "deployments", verbs=KEEP),
+    *_all("policy", "poddisruptionbudgets", verbs=KEEP),
+    *_all("networking.k8s.io", "networkpolicies", verbs=KEEP),
+    *_all("cert-manager.io", "issuers", "certificates", verbs=KEEP),
+    Right("cert-manager.io", "clusterissuers", ("get", "list")),
+    *_all("", "pods", "persistentvolumeclaims", verbs=(*READ, "patch")),
+    Right("storage.k8s.io", "storageclasses", ("get", "list")),
+    Right("events.k8s.io", "events", ("create", "patch")),
+    Right("coordination.k8s.io", "leases", ("create",), everywhere=False),
+    Right("coordination.k8s.io", "leases", ("get", "update"), everywhere=False, name="zilliz-operator"),
+)
+"""Everything that the operator may do on the cluster it runs in, and nothing else."""
+
+ADMISSION_POLICIES: Final[dict[str, str]] = {
+    "zilliz-deletion-protection": "a protected ZillizCluster can be deleted at once (it is recycled)",
+    "zilliz-project-protection": "a namespace that holds a protected ZillizCluster can be deleted",
+    "zilliz-crd-protection": "our CustomResourceDefinitions can be deleted, and every cluster with them",
+    "zilliz-namespace-reservation": "whoever may make or label namespaces can claim a cluster's, or loosen its Pod Security",
+    "zilliz-ownership-labels": "tenants can put the operator's labels on their own objects",
+    "zilliz-operator-records": "whoever has every right in a project can write statuses and RecycledClusters there",
+    "zilliz-operator-reach": "the operator's account can write beyond the namespaces of clusters",
+    "zilliz-organization-policies": "an AccessPolicy of level Organization can be written in any project (the operator ignores it)",
+}
+"""Each policy that the chart installs and binds, with what is not held without it."""
