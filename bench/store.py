@@ -13,14 +13,18 @@ from tools.devcluster import layout as at
 from tools.devcluster import store as devstore
 from tools.devcluster.layout import Layout
 
+PURPOSES = ("data", "audit", "backup")
+
 
 def purge(layout: Layout, buckets: Sequence[str]) -> None:
-    """Remove buckets with every version in them, and the user of each."""
+    """Remove clusters' buckets with every version in them, and their users. `buckets`: the data bucket of each."""
     s3, iam = _client(layout, "s3"), _client(layout, "iam")
     for bucket in buckets:
-        _empty(s3, bucket)
-        _ignore_missing(s3.delete_bucket, Bucket=bucket)
-        _remove_user(iam, bucket.removesuffix("-data") + "-milvus")
+        cluster = bucket.removesuffix("-data")
+        for purpose in PURPOSES:
+            _empty(s3, f"{cluster}-{purpose}", bypass=purpose == "audit")
+            _ignore_missing(s3.delete_bucket, Bucket=f"{cluster}-{purpose}")
+        _remove_user(iam, f"{cluster}-milvus")
 
 
 def _client(layout: Layout, service: str) -> Any:
@@ -36,11 +40,13 @@ def _client(layout: Layout, service: str) -> Any:
     )
 
 
-def _empty(s3: Any, bucket: str) -> None:
+def _empty(s3: Any, bucket: str, *, bypass: bool) -> None:
+    """`bypass`: the administrator's right to remove what a Governance lock holds; only a bucket with a lock takes the word."""
+    right = {"BypassGovernanceRetention": True} if bypass else {}
     try:
         for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
             for found in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
-                s3.delete_object(Bucket=bucket, Key=found["Key"], VersionId=found["VersionId"])
+                s3.delete_object(Bucket=bucket, Key=found["Key"], VersionId=found["VersionId"], **right)
     except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchBucket":
             raise

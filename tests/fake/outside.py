@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.fake.kube import Recorder
 from zilliz_operator.api import names
 from zilliz_operator.api.exceptions import NameTaken, Rejected, Unavailable
-from zilliz_operator.api.outside import AspectResult, Attestation, DoorAddress, DoorFinding, Grant, KeyPair
+from zilliz_operator.api.outside import AspectResult, Attestation, Caller, DoorAddress, DoorFinding, Grant, KeyPair
 
 DEFAULT_PASSWORD = "Milvus"
 PUBLIC_GRANTS = frozenset(
@@ -30,6 +30,10 @@ class FakeStore:
         self.buckets: dict[str, dict[str, Any]] = {}
         self.identities: dict[str, dict[str, Any]] = {}
         self.trouble: Exception | None = None
+        self.operator: Caller | None = None
+        """Who we are, where the store is AWS."""
+        self.looks = 0
+        """How often a bucket was looked at."""
         self._numbers = itertools.count(1)
 
     def _call(self, what: str) -> None:
@@ -41,8 +45,12 @@ class FakeStore:
         self._call("check")
         return "the store lists its buckets"
 
+    async def caller(self) -> Caller | None:
+        return self.operator
+
     async def ensure_bucket(self, desired: Any) -> Sequence[AspectResult]:
         self._call("ensure bucket")
+        self.looks += 1
         uid = desired.uid
         found = self.buckets.get(desired.name)
         if found is not None and found["tags"].get(names.CLUSTER_UID_LABEL) != uid:
@@ -55,7 +63,11 @@ class FakeStore:
             self.buckets[desired.name]["aspects"] = desired
             self._recorder.wrote(f"store aspects {desired.name}")
             state = "repaired"
-        return [AspectResult("encryption", state), AspectResult("ownership", "unsupported", "this store has no ACLs")]
+        return [
+            AspectResult("encryption", state),
+            AspectResult("object_lock", state),
+            AspectResult("ownership", "unsupported", "this store has no ACLs"),
+        ]
 
     async def ensure_identity(self, desired: Any) -> Sequence[AspectResult]:
         self._call("ensure identity")

@@ -9,6 +9,7 @@ from tests.fake.world import NOW, PROJECT, SYSTEM, FakeWorld
 from zilliz_operator.api import names
 from zilliz_operator.api.base import utc
 from zilliz_operator.api.exceptions import InvalidSpec, Unavailable
+from zilliz_operator.api.names import BUCKET_PURPOSES
 from zilliz_operator.api.validate import validate
 from zilliz_operator.reconcile.ports import Manifest
 
@@ -39,7 +40,7 @@ async def test_compute_goes_and_data_stays(world: FakeWorld) -> None:
     assert [kind for kind in COMPUTE if world.kube.find(kind, space)] == []
     assert {p["metadata"]["name"] for p in world.kube.find("NetworkPolicy", space)} == {"default-deny"}
     assert world.kube.peek("PersistentVolumeClaim", "data-milvus-0", space)
-    assert f"{identity}-data" in world.store.buckets
+    assert set(world.store.buckets) == {f"{identity}-{purpose}" for purpose in BUCKET_PURPOSES}
     assert len(world.store.identities[f"{identity}-milvus"]["keys"]) == 1
     assert world.secret(f"credentials-{identity}", SYSTEM) == vault
     assert world.secret("milvus-root", space)["password"] == vault["root"]
@@ -47,6 +48,8 @@ async def test_compute_goes_and_data_stays(world: FakeWorld) -> None:
     found = record(world, identity)
     assert validate(found) == ()
     assert found["spec"]["bucket"] == f"{identity}-data"
+    assert found["spec"]["auditBucket"] == f"{identity}-audit"
+    assert found["spec"]["backupBucket"] == f"{identity}-backup"
     assert found["spec"]["credentialsSecret"] == f"credentials-{identity}"
     assert found["spec"]["version"] == "2.3.5"
     recycled = datetime.fromisoformat(found["spec"]["recycledAt"])
@@ -55,7 +58,7 @@ async def test_compute_goes_and_data_stays(world: FakeWorld) -> None:
     assert world.ready("office", "Allowlist")["status"] == "True"
     said = world.ready(found["metadata"]["name"], "RecycledCluster")
     assert said["reason"] == "Recycled"
-    for what in (f"{identity}-data", space, f"credentials-{identity}", found["spec"]["expiresAt"]):
+    for what in (*world.store.buckets, space, f"credentials-{identity}", found["spec"]["expiresAt"]):
         assert what in said["message"]
     assert world.operator.errors == []
 
@@ -78,7 +81,7 @@ async def test_a_new_cluster_of_the_same_name_shares_nothing(world: FakeWorld) -
     assert world.ready()["status"] == "True"
     assert world.id_of() != old
     assert not set(vault.values()) & set(world.vault().values())
-    assert sorted(world.store.buckets) == sorted([f"{old}-data", f"{world.id_of()}-data"])
+    assert set(world.store.buckets) == {f"{of}-{purpose}" for of in (old, world.id_of()) for purpose in BUCKET_PURPOSES}
     assert world.secret("search-connection", PROJECT)["password"] == world.vault()["db_admin"]
     assert record(world, old)["spec"]["clusterId"] == old
 
@@ -218,7 +221,7 @@ async def test_a_whole_project_can_be_deleted(world: FakeWorld) -> None:
     await world.settle()
     assert world.kube.peek("Namespace", PROJECT) is None
     assert world.kube.find("Pod", space) == []
-    assert f"{identity}-data" in world.store.buckets
+    assert set(world.store.buckets) == {f"{identity}-{purpose}" for purpose in BUCKET_PURPOSES}
     assert world.kube.peek("Secret", f"credentials-{identity}", SYSTEM)
 
 

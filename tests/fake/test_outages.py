@@ -388,6 +388,7 @@ async def test_a_bug_in_one_step_is_said_without_its_text_and_holds_up_nothing_e
 
     world.recorder.before = bug
     world.allowlist(entries=[{"cidr": "198.51.100.0/24"}])
+    world.new_operator().start()
     await world.settle()
     found = world.conditions()["StorageSecured"]
     assert found["reason"] == "InternalError"

@@ -94,7 +94,7 @@ async def test_clusters_of_one_name_in_two_projects_share_nothing(world: FakeWor
     assert world.ready()["status"] == "True"
     assert world.ready(project="team-b")["status"] == "True"
     assert world.space() != world.space(project="team-b")
-    assert len(world.store.buckets) == 2
+    assert len(world.store.buckets) == 6
     assert world.kube.peek("NetworkPolicy", "gateway-clients", world.space(project="team-b")) is None
     assert (
         world.secret("search-connection", PROJECT)["password"]
@@ -103,8 +103,8 @@ async def test_clusters_of_one_name_in_two_projects_share_nothing(world: FakeWor
 
 
 async def test_one_cluster_in_trouble_does_not_hold_up_another(world: FakeWorld) -> None:
-    world.data_plane()
-    world.data_plane("broken", versions=[{"version": "2.3.5", "image": "docker.io/not/there:1"}])
+    store = {**world.data_plane()["spec"]["objectStorage"], "bucketPrefix": "broken-"}
+    world.data_plane("broken", objectStorage=store, versions=[{"version": "2.3.5", "image": "docker.io/not/there:1"}])
     world.workloads.missing_images.add("docker.io/not/there:1")
     world.cluster("first", dataPlane="broken")
     world.cluster("second")

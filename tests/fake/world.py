@@ -31,6 +31,7 @@ from zilliz_operator.reconcile.pass_ import DataPlaneAccess
 from zilliz_operator.reconcile.pass_ import World as Ports
 from zilliz_operator.reconcile.ports import Manifest
 from zilliz_operator.reconcile.queue import Key
+from zilliz_operator.reconcile.sweeps import Sweeps
 
 SYSTEM = "zilliz-system"
 PROJECT = "team-a"
@@ -274,6 +275,7 @@ class FakeWorld:
             operator_image="docker.io/zillizbyoc/operator:0.1.0",
             gateway_image="docker.io/zillizbyoc/gateway:0.1.0",
             leads=lambda: self.leading,
+            sweeps=Sweeps(clock=self.clock, jitter=lambda: 0.5),
         )
 
     def others_work(self) -> None:

@@ -24,7 +24,9 @@ def sound(world: FakeWorld) -> None:
     assert world.ready()["status"] == "True", world.ready()
     assert world.ready("app", "AccessPolicy")["status"] == "True", world.ready("app", "AccessPolicy")
     identity, vault = world.id_of(), world.vault()
-    assert list(world.store.buckets) == [f"{identity}-data"]
+    assert sorted(world.store.buckets) == [f"{identity}-{purpose}" for purpose in ("audit", "backup", "data")]
+    for name, found in world.store.buckets.items():
+        assert found["aspects"] is not None, f"{name} is half made"
     assert list(world.store.identities) == [f"{identity}-milvus"]
     assert world.store.identities[f"{identity}-milvus"]["keys"] == {vault[ACCESS_KEY_ID]: vault[SECRET_ACCESS_KEY]}
     assert world.secret("store-credentials", world.space()) == {
@@ -136,7 +138,7 @@ async def test_a_crash_after_any_write_of_a_deletion_ends_in_the_recycle_bin() -
         assert world.kube.peek("ZillizCluster", "search", PROJECT) is None
         assert world.kube.find("Pod", space) == []
         assert len(world.kube.find("RecycledCluster")) == 1
-        assert len(world.store.buckets) == 1
+        assert len(world.store.buckets) == 3
         return world, len(world.writes) - begun
 
     _, count = await deleted(None)

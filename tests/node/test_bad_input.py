@@ -118,9 +118,11 @@ def made(product: Product, name: str, **spec: Any) -> Iterator[Cluster]:
 
 
 @contextmanager
-def data_plane(product: Product, name: str, **changes: Any) -> Iterator[None]:
-    """A DataPlane like the default one but for `changes`."""
-    product.apply(ours("DataPlane", name, "", {**default_plane(), **changes}))
+def data_plane(product: Product, name: str, *, prefix: str | None = None, **changes: Any) -> Iterator[None]:
+    """A DataPlane like the default one but for `changes` and, since a prefix belongs to one of them, its bucket prefix."""
+    spec = {**default_plane(), **changes}
+    spec["objectStorage"] = {**spec["objectStorage"], "bucketPrefix": f"{name}-" if prefix is None else prefix}
+    product.apply(ours("DataPlane", name, "", spec))
     try:
         yield
     finally:
@@ -165,6 +167,19 @@ def test_a_missing_data_plane_is_named_and_may_come_later(product: Product) -> N
         wait_said(cluster, "Ready", "DataPlaneNotFound", "spec.dataPlane", "no DataPlane is named nowhere", "create it")
         with data_plane(product, "nowhere"):
             wait_healed(cluster)
+            cluster.remove()
+
+
+def test_a_bucket_prefix_that_an_older_data_plane_has_is_refused(product: Product) -> None:
+    taken = default_plane()["objectStorage"]["bucketPrefix"]
+    with data_plane(product, "twin", prefix=taken):
+        found = product.wait_condition("DataPlane", "twin", type="Stalled", status="True", reason="PrefixClaimed")
+        said = str(condition_of(found, "Ready"))
+        for words in ("spec.objectStorage.bucketPrefix", "DataPlane default", taken, "another bucketPrefix"):
+            assert words in said
+        with made(product, "twin", dataPlane="twin") as cluster:
+            wait_said(cluster, "Ready", "DataPlaneNotReady", "DataPlane default", "another bucketPrefix")
+            assert not [each for each in product.s3().list_buckets()["Buckets"] if cluster.id in each["Name"]]
             cluster.remove()
 
 

@@ -178,6 +178,25 @@ def test_the_bucket_is_as_its_condition_says(product: Product, quickstart: Clust
     assert "public_access" in limits and "public_access" not in held
 
 
+def test_the_other_two_are_hardened_alike_and_the_audit_bucket_locks(product: Product, quickstart: Cluster) -> None:
+    s3, condition = product.s3(), quickstart.condition("StorageSecured")
+    assert condition is not None
+    audit, backup = quickstart.status["auditBucket"], quickstart.status["backupBucket"]
+    policies = {
+        name: json.loads(s3.get_bucket_policy(Bucket=name)["Policy"])["Statement"][0]["Condition"]
+        for name in (quickstart.bucket, audit, backup)
+    }
+    assert {str(each) for each in policies.values()} == {"{'Bool': {'aws:SecureTransport': 'false'}}"}
+    for name in (audit, backup):
+        assert name in condition["message"]
+        rules = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
+        assert [rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] for rule in rules] == ["AES256"]
+        assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
+    lock = s3.get_object_lock_configuration(Bucket=audit)["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
+    assert (lock["Mode"], lock["Days"]) == ("GOVERNANCE", 365)
+    assert f"objects of {audit} locked for 365 days (Governance)" in condition["message"]
+
+
 def test_a_stranger_without_keys_gets_nothing(product: Product, quickstart: Cluster, objects: list[str]) -> None:
     base = f"https://{product.layout.address}:8333/{quickstart.bucket}"
     for url in (base, f"{base}/{objects[0]}"):

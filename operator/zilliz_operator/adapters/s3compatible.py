@@ -6,19 +6,50 @@ claimed; where another means reaches the same end (a private access list), it is
 
 from typing import Any
 
-from zilliz_operator.adapters.aws import acl, encryption, lifecycle, ownership, policy, public_access, versioning
+from zilliz_operator.adapters.aws.aspects import (
+    acl,
+    encryption,
+    lifecycle,
+    object_lock,
+    ownership,
+    policy,
+    public_access,
+    versioning,
+)
 from zilliz_operator.adapters.aws.iam import Roles, Users
 from zilliz_operator.adapters.aws.shapes import Aspect, Bucket, Identity
-from zilliz_operator.adapters.aws.store import AwsStore
+from zilliz_operator.adapters.aws.store import UNSUPPORTED, AwsStore
 from zilliz_operator.api.exceptions import InvalidSpec
+from zilliz_operator.api.outside import AspectResult, Caller
 
 OWN_KEY: dict[str, Any] = {
     "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": False}]
 }
 
 
+POLICY_LIMIT = (
+    "the store judges no TLS version, identity or encryption header in a bucket's policy: plain HTTP alone is refused "
+    "there, and strangers by having no rights of their own"
+)
+
+
 class S3CompatibleStore(AwsStore):
-    ASPECTS: tuple[Aspect, ...] = (ownership, acl, public_access, encryption, versioning, lifecycle, policy)
+    ASPECTS: tuple[Aspect, ...] = (
+        policy,
+        acl,
+        public_access,
+        ownership,
+        encryption,
+        versioning,
+        object_lock,
+        lifecycle,
+    )
+    TAGS_AT_BIRTH = False
+    PATIENCE = ()
+
+    async def caller(self) -> Caller | None:
+        """Bucket policies of these stores cannot name an administrator, who is above them."""
+        return None
 
     def adapt(self, aspect: Aspect, bucket: Bucket) -> tuple[Any, str]:
         wanted = aspect.desired(bucket)
@@ -26,6 +57,9 @@ class S3CompatibleStore(AwsStore):
             # SeaweedFS takes a KMS setting and then fails every write with it.
             return OWN_KEY, "the store has no KMS: objects are encrypted with AES-256 under the store's own key instead"
         return wanted, ""
+
+    def limits(self) -> tuple[AspectResult, ...]:
+        return (AspectResult("policy_conditions", UNSUPPORTED, POLICY_LIMIT),)
 
     def _in_our_account(self, s3: Any, name: str) -> bool:
         """There are no other accounts here: whoever is refused a bucket is not the administrator."""

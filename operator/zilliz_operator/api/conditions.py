@@ -161,6 +161,7 @@ class Reason(StrEnum):
     # Needs a person's change to a spec or a name: Stalled
     INVALID_SPEC = "InvalidSpec"
     NAME_TAKEN = "NameTaken"
+    PREFIX_CLAIMED = "PrefixClaimed"
     UNKNOWN_VERSION = "UnknownVersion"
     UNSUPPORTED = "Unsupported"
     DOWNGRADE_REFUSED = "DowngradeRefused"
@@ -258,6 +259,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.COMPLIANCE_HOLD: ReasonInfo("Objects under a compliance lock cannot be removed before their date.", "Wait for the date in the message; nobody can shorten it."),
     Reason.INVALID_SPEC: ReasonInfo("A field of the spec is wrong; the message names it and what to write.", "Correct the field.", terminal=True),
     Reason.NAME_TAKEN: ReasonInfo("A namespace, bucket or identity of that name exists and is not ours. Nothing was changed.", "Remove or rename the foreign thing that the message names, or choose another bucketPrefix.", terminal=True),
+    Reason.PREFIX_CLAIMED: ReasonInfo("An older DataPlane has the same bucketPrefix on the same object store. No cluster is started here.", "Delete this DataPlane and create it with another objectStorage.bucketPrefix; the message names the older one.", terminal=True),
     Reason.UNKNOWN_VERSION: ReasonInfo("spec.version is not in the DataPlane's catalogue.", "Choose one of the versions in the message, or add it to spec.versions of the DataPlane.", terminal=True),
     Reason.UNSUPPORTED: ReasonInfo("The spec asks for something this version or this data plane cannot do.", "Change the field that the message names.", terminal=True),
     Reason.DOWNGRADE_REFUSED: ReasonInfo("spec.version is lower than what runs. Milvus cannot go back.", "Set spec.version to the running version or a newer one.", terminal=True),

@@ -91,7 +91,7 @@ class ObjectStorage(Model):
     credentials_secret_ref: SecretName | None = None
     """Secret of the operator's namespace with keys accessKeyId and secretAccessKey of the store's administrator.
     Needed by S3Compatible; for AWS absent means the operator's own role."""
-    bucket_prefix: Annotated[str, Field(max_length=39, pattern=r"^([a-z0-9][a-z0-9-]*)?$")] = ""
+    bucket_prefix: Annotated[str, Field(max_length=253)] = ""
     """Start of every bucket's name: <prefix><cluster id>-data, -audit, -backup. At most 39 characters. Immutable."""
     identity: IdentityMode = IdentityMode.ACCESS_KEYS
     """How pods prove who they are. IRSA: a role per cluster and service account. AccessKeys: a key pair per cluster,
@@ -252,6 +252,8 @@ class DataPlaneStatus(ResourceStatus):
 
 _OIDC_PROVIDER: Final = r"^arn:aws[a-z-]*:iam::[0-9]{12}:oidc-provider/.+$"
 _IAM_POLICY: Final = r"^arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/.+$"
+_PREFIX: Final = "^([a-z0-9][a-z0-9-]*)?$"
+_PREFIX_LENGTH: Final = 39
 _RESERVED_PREFIXES: Final = ("xn--", "sthree-", "amzn-s3-demo-")
 _CIDR_LISTS: Final = (
     "spec.objectStorage.cidrs[]",
@@ -382,6 +384,20 @@ _STORE_RULES: Final = (
         f"self.matches('{_IAM_POLICY}')",
         "must be the ARN of an IAM policy: arn:aws:iam::ACCOUNT:policy/NAME",
         check=lambda arn: re.search(_IAM_POLICY, arn) is not None,
+    ),
+    Rule(
+        "spec.objectStorage.bucketPrefix",
+        f"size(self) <= {_PREFIX_LENGTH}",
+        f"must be {_PREFIX_LENGTH} characters or less, since a bucket's name has 63 at most and the cluster's id and the "
+        "purpose take 24: choose a shorter prefix",
+        check=lambda prefix: len(prefix) <= _PREFIX_LENGTH,
+    ),
+    Rule(
+        "spec.objectStorage.bucketPrefix",
+        f"self.matches('{_PREFIX}')",
+        "may have lower-case letters, digits and hyphens only and begin with a letter or digit, since stores take no "
+        "other names: write for example acme-",
+        check=lambda prefix: re.fullmatch(_PREFIX, prefix) is not None,
     ),
     Rule(
         "spec.objectStorage.bucketPrefix",

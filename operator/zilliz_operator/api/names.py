@@ -56,9 +56,23 @@ def bucket_name(*, prefix: str, cluster_id: str, purpose: str) -> str:
     return f"{prefix}{cluster_id}-{purpose}"
 
 
+def policy_mark(uid: str) -> str:
+    """The name of a statement in a bucket's policy, by which the bucket is known as ours should its tags be gone.
+
+    Not every store keeps an `Id` of a policy; names of statements are letters and digits.
+    """
+    return "DenyPlainHttp" + "".join(character for character in uid if character.isalnum())
+
+
 def partition(region: str) -> str:
     """The partition of AWS that a region lies in; ARNs begin with it."""
-    begins = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-iso-", "aws-iso"), ("us-isob-", "aws-iso-b"))
+    begins = (
+        ("cn-", "aws-cn"),
+        ("us-gov-", "aws-us-gov"),
+        ("us-iso-", "aws-iso"),
+        ("us-isob-", "aws-iso-b"),
+        ("eusc-", "aws-eusc"),
+    )
     return next((name for beginning, name in begins if region.startswith(beginning)), "aws")
 
 

@@ -20,12 +20,29 @@ class KeyPair:
 class AspectResult:
     """One aspect of a bucket or identity: what was found or done.
 
-    `state`: "kept", "repaired" or "unsupported" (the store cannot: `detail` says what).
+    `state`: "kept", "repaired", "unsupported" (the store cannot: `detail` says what), or "differs" (written, and read
+    back otherwise).
     """
 
     name: str
     state: str
     detail: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is in force."""
+        return self.state in ("kept", "repaired")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who we are at a cloud, by its own answer.
+
+    `arns`: patterns that `aws:PrincipalArn` of our calls matches, and nobody else's.
+    """
+
+    account: str
+    arns: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,10 @@ class RecycledClusterSpec(Model):
     """Its namespace on the data plane. Immutable."""
     bucket: BucketName
     """Its data bucket, kept until expiresAt. Immutable."""
+    audit_bucket: BucketName | None = None
+    """Its audit bucket, kept as long; what is locked in it stays until its own day. Immutable."""
+    backup_bucket: BucketName | None = None
+    """Its backup bucket, kept as long. Immutable."""
     credentials_secret: LongName | None = None
     """Secret of the operator's namespace with the credentials that a restored cluster gets again. Immutable."""
     version: VersionText | None = None
@@ -57,6 +61,8 @@ _FACTS = (
     ("dataPlane", "data_plane"),
     ("namespace", "namespace"),
     ("bucket", "bucket"),
+    ("auditBucket", "audit_bucket"),
+    ("backupBucket", "backup_bucket"),
     ("credentialsSecret", "credentials_secret"),
     ("version", "version"),
     ("recycledAt", "recycled_at"),

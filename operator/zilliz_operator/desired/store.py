@@ -1,9 +1,19 @@
-"""Names, ARNs and marks on the object store, shared by the bucket and by the identity that may use it."""
+"""Names, ARNs and marks on the object store, shared by the buckets and by the identities that may use them."""
+
+from collections.abc import Mapping
+from typing import Final
 
 from zilliz_operator.api import names
 from zilliz_operator.api.dataplane import IdentityMode, Provider
 
-from .context import ClusterContext
+from .context import BACKUP, GATEWAY, MILVUS, ClusterContext
+
+BUCKET_USERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "data": (MILVUS, BACKUP),
+    "audit": (GATEWAY,),
+    "backup": (BACKUP,),
+}
+"""Bucket's purpose → components whose identities its policy does not shut out. What they may do there, those say."""
 
 IAM_PATH = "/zilliz-byoc/"
 """Where our roles, users and policies are in AWS IAM, so that the operator's own rights can end there."""

@@ -36,6 +36,7 @@ from zilliz_operator.reconcile.dataplane import DataPlaneReconciler
 from zilliz_operator.reconcile.notyet import NotYetReconciler, RecycledClusterReconciler
 from zilliz_operator.reconcile.pass_ import World
 from zilliz_operator.reconcile.queue import Key, Outcome, WorkQueue
+from zilliz_operator.reconcile.sweeps import Sweeps
 
 log = logging.getLogger(__name__)
 
@@ -146,17 +147,19 @@ async def _operate(
         on_request=_count,
         cloud_sweep_seconds=config.cloud_sweep_seconds,
     )
+    clock = SystemClock()
     world = World(
         hub=kube,
         data_planes=data_planes,
         milvus=PymilvusAdmin(threads),
         probe=TlsDoorProbe(threads),
-        clock=SystemClock(),
+        clock=clock,
         randomness=SystemSecrets(),
         operator_namespace=config.namespace,
         operator_image=config.operator_image,
         gateway_image=config.gateway_image,
         leads=leads,
+        sweeps=Sweeps(clock=clock, jitter=random.random, seconds=config.cloud_sweep_seconds),
     )
     operator = Operator(config, world)
     stop = asyncio.Event()
@@ -247,13 +250,12 @@ class Operator:
         finally:
             metrics.PASSES.labels(key.kind, result).inc()
             metrics.PASS_SECONDS.labels(key.kind).observe(time.monotonic() - started)
-        if outcome.again_in is None and outcome.alive:
-            sweep = self.config.sweep_seconds * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, not a secret
-            return Outcome(again_in=sweep)
         if not outcome.alive:
             self.queue.forget(key)
             self._locks.pop(key, None)
-        return outcome
+            return outcome
+        sweep = self.config.sweep_seconds * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, not a secret
+        return Outcome(again_in=outcome.next_look(sweep))
 
     async def teardown(self, key: Key) -> str:
         """Empty once the object may go, else what it waits for."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from zilliz_operator import __version__
 from zilliz_operator.api.exceptions import InvalidSpec
+from zilliz_operator.reconcile.sweeps import SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,7 @@ class OperatorConfig:
     """Objects reconciled at a time."""
     sweep_seconds: float = 300.0
     """How often every object is looked at although nothing woke it; each with its own jitter."""
-    cloud_sweep_seconds: float = 300.0
+    cloud_sweep_seconds: float = SECONDS
     """How often a cloud is asked what nothing tells us of; each time with its own jitter."""
     leader_election: bool = True
 
@@ -40,7 +41,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> OperatorCon
         metrics_port=_number(environment, "ZILLIZ_METRICS_PORT", 9090),
         workers=_number(environment, "ZILLIZ_WORKERS", 8),
         sweep_seconds=float(_number(environment, "ZILLIZ_SWEEP_SECONDS", 300)),
-        cloud_sweep_seconds=float(_number(environment, "ZILLIZ_CLOUD_SWEEP_SECONDS", 300)),
+        cloud_sweep_seconds=float(_number(environment, "ZILLIZ_CLOUD_SWEEP_SECONDS", int(SECONDS))),
         leader_election=environment.get("ZILLIZ_LEADER_ELECTION", "true") != "false",
     )
 

@@ -92,8 +92,8 @@ def wakes(kind: str, obj: Any, roster: Roster) -> list[Key]:
         case "AccessPolicy":
             organization = (obj.get("spec") or {}).get("level") == "Organization"
             return list(roster.keys("ZillizCluster", namespace=None if organization else namespace))
-        case "DataPlane":
-            return list(roster.keys("ZillizCluster"))
+        case "DataPlane":  # another one may have waited for its bucket prefix
+            return [*roster.keys("ZillizCluster"), *roster.keys("DataPlane")]
         case "ZillizCluster":
             return [
                 *roster.keys("Allowlist", namespace=namespace),

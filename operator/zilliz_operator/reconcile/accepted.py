@@ -15,7 +15,7 @@ from zilliz_operator.api.dataplane import Cloud, DataPlane
 from zilliz_operator.api.exceptions import InvalidSpec
 from zilliz_operator.api.validate import validate
 from zilliz_operator.api.zillizcluster import Exposure, ZillizCluster, ZillizClusterSpec
-from zilliz_operator.policy import doornames
+from zilliz_operator.policy import doornames, fit
 from zilliz_operator.policy.status import FALSE, StepResult
 from zilliz_operator.reconcile import notyet
 from zilliz_operator.reconcile.ports import Manifest
@@ -79,6 +79,9 @@ def _refusal(raw: Manifest, plane_raw: Manifest) -> StepResult | None:
     )
     if stolen:
         return StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, stolen, again_in=LATER)
+    misfit = fit.misfit(cluster, plane)
+    if misfit is not None:
+        return StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, misfit)
     return _impossible(cluster, plane) or notyet.of_cluster(cluster, plane)
 
 

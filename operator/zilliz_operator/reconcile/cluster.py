@@ -24,10 +24,11 @@ from zilliz_operator.desired.credentials import STORE_SECRET
 from zilliz_operator.desired.identity import takes_keys
 from zilliz_operator.desired.store import bucket_name
 from zilliz_operator.desired.workload.builtin import VERSION_LABEL
-from zilliz_operator.policy import versions
+from zilliz_operator.policy import claims, versions
 from zilliz_operator.policy.status import FALSE, UNKNOWN, StepResult, conditions
 from zilliz_operator.reconcile import accepted, children, recycle, statuses, vault
 from zilliz_operator.reconcile.accesspolicy import WITH_SECRET, ends, made_by, secret_of
+from zilliz_operator.reconcile.dataplane import prefix_holder
 from zilliz_operator.reconcile.pass_ import Pass, World
 from zilliz_operator.reconcile.ports import Manifest
 from zilliz_operator.reconcile.queue import Key, Outcome
@@ -124,7 +125,8 @@ class ClusterReconciler:
     async def _recycled(self, raw: Manifest) -> str:
         cluster = ZillizCluster.parse({**raw, "spec": raw.get("spec") or {}})
         plane_raw = await self._world.hub.get("DataPlane", cluster.spec.data_plane)
-        bucket = cluster.status.bucket or ""
+        status = cluster.status
+        made = {"data": status.bucket, "audit": status.audit_bucket, "backup": status.backup_bucket}
         access_ = None
         if plane_raw is not None:
             plane = DataPlane.parse(plane_raw)
@@ -135,8 +137,14 @@ class ClusterReconciler:
                     raise
             prefix = plane.spec.object_storage.bucket_prefix
             cluster_id = names.cluster_id(cluster.metadata.uid)
-            bucket = bucket or names.bucket_name(prefix=prefix, cluster_id=cluster_id, purpose="data")
-        await recycle.recycle(self._world, cluster, raw, access_, bucket=bucket)
+            made = {
+                purpose: name or names.bucket_name(prefix=prefix, cluster_id=cluster_id, purpose=purpose)
+                for purpose, name in made.items()
+            }
+        await recycle.recycle(
+            self._world, cluster, raw, access_, buckets={purpose: name for purpose, name in made.items() if name}
+        )
+        self._world.sweeps.forget(cluster.metadata.uid)
         return ""
 
     # ---- the parts of a pass ------------------------------------------------------------------------------------------------
@@ -168,6 +176,8 @@ class ClusterReconciler:
         if isinstance(asked, StepResult):
             raise _NotStarted(asked)
         cluster, data_plane = asked.cluster, asked.data_plane
+        if not cluster.status.namespace:  # what runs goes on: it must not lose the hand that closes its door
+            await self._refuse_without_prefix(data_plane)
         try:
             plane = await self._world.data_planes.access(data_plane)
             live = await children.observe(plane.kube, namespace=names.cluster_namespace(names.cluster_id(uid)), uid=uid)
@@ -216,6 +226,13 @@ class ClusterReconciler:
             trouble=asked.refused or trouble,
             private_link=(raw.get("status") or {}).get("privateLink"),
         )
+
+    async def _refuse_without_prefix(self, data_plane: DataPlane) -> None:
+        """Start nothing on a DataPlane whose bucket prefix is another's."""
+        theirs = await prefix_holder(self._world, data_plane)
+        if theirs is not None:
+            message = f"DataPlane {data_plane.metadata.name}: {claims.refusal(claims.claim(data_plane), theirs)}"
+            raise _NotStarted(StepResult(C.READY, FALSE, Reason.DATA_PLANE_NOT_READY, message, again_in=LATER))
 
     def _context(
         self, cluster: ZillizCluster, data_plane: DataPlane, live: children.Live
@@ -348,7 +365,9 @@ class ClusterReconciler:
         if again:
             return Outcome(again_in=0.0)
         waits_for = [r.again_in for r in (*results, *((ready,) if ready else ())) if r.again_in is not None]
-        return Outcome(again_in=min(waits_for, default=None))
+        return Outcome(
+            again_in=min(waits_for, default=None), sweep_in=self._world.sweeps.due_in(raw["metadata"]["uid"])
+        )
 
 
 STEP_TYPES = tuple(step.type for step in STEPS)
@@ -417,6 +436,8 @@ def _fields(p: Pass) -> dict[str, Any]:
         "dataPlane": p.ctx.data_plane_name,
         "version": _version(p),
         "bucket": bucket_name(p.ctx, "data"),
+        "auditBucket": bucket_name(p.ctx, "audit"),
+        "backupBucket": bucket_name(p.ctx, "backup"),
         "endpoint": f"{connection.host(p)}:{names.GATEWAY_PORT}",
         "address": connection.address(p) or None,
         "privateLink": p.private_link,

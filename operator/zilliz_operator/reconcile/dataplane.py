@@ -4,8 +4,9 @@ from typing import Any
 
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.dataplane import Cloud, DataPlane
-from zilliz_operator.api.exceptions import Rejected, Unavailable, ZillizError
+from zilliz_operator.api.exceptions import InvalidSpec, Rejected, Unavailable, ZillizError
 from zilliz_operator.api.validate import validate
+from zilliz_operator.policy import claims
 from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult, conditions
 from zilliz_operator.reconcile import statuses
 from zilliz_operator.reconcile.allowlist import clusters_of
@@ -14,6 +15,17 @@ from zilliz_operator.reconcile.ports import Manifest
 from zilliz_operator.reconcile.queue import Key, Outcome
 from zilliz_operator.reconcile.steps import vpc
 from zilliz_operator.reconcile.steps.errors import LATER
+
+
+async def prefix_holder(world: World, plane: DataPlane) -> claims.Claim | None:
+    """The older DataPlane that has this one's bucket prefix. One that cannot be read as ours holds nothing."""
+    found = []
+    for raw in await world.hub.list("DataPlane"):
+        try:
+            found.append(DataPlane.parse(raw))
+        except InvalidSpec:
+            continue
+    return claims.holder(plane, found)
 
 
 class DataPlaneReconciler:
@@ -33,6 +45,11 @@ class DataPlaneReconciler:
             return await self._write(raw, (), {}, ready=wrong)
         plane = DataPlane.parse(raw)
         used = [c for c in await clusters_of(self._world, None) if c.spec.data_plane == key.name]
+        theirs = await prefix_holder(self._world, plane)
+        if theirs is not None:
+            message = claims.refusal(claims.claim(plane), theirs)
+            refused = StepResult(ConditionType.READY, FALSE, Reason.PREFIX_CLAIMED, message)
+            return await self._write(raw, (), {"clusters": len(used)}, ready=refused)
         results = [await self._issuer(plane), await self._store(plane)]
         if plane.spec.cloud is Cloud.AWS:
             results.append(await self._vpc(plane, raw))

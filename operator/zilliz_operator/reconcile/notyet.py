@@ -69,10 +69,11 @@ class RecycledClusterReconciler:
         if raw is None:
             return Outcome(alive=False)
         spec = raw.get("spec") or {}
+        kept = [str(spec[field]) for field in ("bucket", "auditBucket", "backupBucket") if spec.get(field)]
         message = (
-            f"bucket {spec.get('bucket')}, namespace {spec.get('namespace')} with the volume, and the credentials in Secret "
-            f"{spec.get('credentialsSecret')} of the operator's namespace are kept until {spec.get('expiresAt')} at least; "
-            "this release removes none of them by itself"
+            f"bucket{'s' if kept[1:] else ''} {', '.join(kept)}, namespace {spec.get('namespace')} with the volume, and the "
+            f"credentials in Secret {spec.get('credentialsSecret')} of the operator's namespace are kept until "
+            f"{spec.get('expiresAt')} at least; this release removes none of them by itself"
         )
         ready = StepResult(ConditionType.READY, TRUE, Reason.RECYCLED, message)
         await write_ready(self._world, {**raw, "kind": "RecycledCluster"}, ready)

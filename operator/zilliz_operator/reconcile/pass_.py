@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from zilliz_operator.api import names
 from zilliz_operator.api.accesspolicy import AccessPolicy
 from zilliz_operator.api.allowlist import Allowlist
 from zilliz_operator.api.conditions import ConditionType
@@ -28,6 +29,7 @@ from zilliz_operator.reconcile.ports import (
     ObjectStore,
     Secrets,
 )
+from zilliz_operator.reconcile.sweeps import Sweeps
 from zilliz_operator.reconcile.vault import Vault
 
 
@@ -95,6 +97,8 @@ class World:
     gateway_image: str
     leads: Any
     """Callable: whether this replica still leads. Asked before whatever cannot be undone."""
+    sweeps: Sweeps
+    """What the cloud answered last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,13 @@ class Pass:
     @property
     def kube(self) -> Kube:
         return self.plane.kube
+
+    @property
+    def touched(self) -> tuple[Any, ...]:
+        """Changes when a person changes anything of the object, and stays while only we write to it."""
+        metadata = self.cluster.metadata
+        notes = {key: value for key, value in metadata.annotations.items() if not key.startswith(names.PREFIX)}
+        return metadata.generation, notes, metadata.labels
 
     def result(self, type: ConditionType) -> StepResult | None:
         return next((r for r in self.results if r.type is type), None)

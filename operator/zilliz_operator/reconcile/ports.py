@@ -10,11 +10,12 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from zilliz_operator.api.cloud import Change, EndpointService, LoadBalancer, VpcPair, VpcView
-from zilliz_operator.api.outside import AspectResult, Attestation, DoorAddress, DoorFinding, Grant, KeyPair
+from zilliz_operator.api.outside import AspectResult, Attestation, Caller, DoorAddress, DoorFinding, Grant, KeyPair
 
 __all__ = [
     "AspectResult",
     "Attestation",
+    "Caller",
     "Clock",
     "CloudNetwork",
     "DoorAddress",
@@ -89,12 +90,16 @@ class Kube(Protocol):
 class ObjectStore(Protocol):
     """Buckets of one data plane, and the identities that clusters use on them."""
 
+    async def caller(self) -> Caller | None:
+        """Who we are there, for policies that shut out everybody else. None: policies of this store name nobody."""
+        ...
+
     async def check(self) -> str:
         """Ask the store something that only its administrator may, and say what answered, for evidence."""
         ...
 
     async def ensure_bucket(self, desired: Any) -> Sequence[AspectResult]:
-        """Make the bucket (a `desired.bucket.Bucket`) exist and every aspect hold. Writes only what differs.
+        """Make the bucket (a `desired.bucket.bucket.Bucket`) exist and every aspect hold. Writes only what differs.
         Raises NameTaken when a bucket of that name is not tagged with our UID."""
         ...
 

@@ -29,10 +29,19 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a pass says about the next one: `again_in` seconds, or None to sleep until woken or swept. `alive` False: it is gone."""
+    """What a pass says about the next one: `again_in` seconds, or None to sleep until woken or swept. `alive` False: it is gone.
+
+    `sweep_in`: seconds until something outside should be looked at again; nobody waits for it.
+    """
 
     again_in: float | None = None
     alive: bool = True
+    sweep_in: float | None = None
+
+    def next_look(self, sweep: float) -> float:
+        """Seconds until the next pass, at the latest after `sweep`."""
+        wishes = (sweep, self.again_in, max(1.0, self.sweep_in) if self.sweep_in is not None else None)
+        return min(wish for wish in wishes if wish is not None)
 
 
 Reconciler = Callable[[Key], Awaitable[Outcome]]

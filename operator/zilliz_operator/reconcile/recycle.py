@@ -1,9 +1,10 @@
 """Deletion: compute goes, data stays, a RecycledCluster says so, and the finalizer is let go promptly.
 
-Nothing that holds data is removed here: not the bucket, its identity, the volume of Milvus, nor the credentials. Every object is
+Nothing that holds data is removed here: not a bucket, its identity, the volume of Milvus, nor the credentials. Every object is
 touched only when it carries this cluster's UID, and only while this replica leads.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from zilliz_operator.api import names
@@ -31,13 +32,18 @@ OPEN_POLICIES = (
 )
 """Every policy that lets something through; `default-deny` stays."""
 
+OTHER_BUCKETS = (("audit", "auditBucket"), ("backup", "backupBucket"))
+
 RECYCLED_LABEL = names.PREFIX + "recycled"
 
 
 async def recycle(
-    world: World, cluster: ZillizCluster, raw: Manifest, plane: DataPlaneAccess | None, *, bucket: str
+    world: World, cluster: ZillizCluster, raw: Manifest, plane: DataPlaneAccess | None, *, buckets: Mapping[str, str]
 ) -> None:
-    """Move a cluster to the recycle bin. Raises for what should be tried again. `plane` None: its DataPlane is gone, so is its compute."""
+    """Move a cluster to the recycle bin. Raises for what should be tried again.
+
+    `plane` None: its DataPlane is gone, so is its compute. `buckets`: purpose → name.
+    """
     cluster_id = names.cluster_id(cluster.metadata.uid)
     namespace = names.cluster_namespace(cluster_id)
     if plane is not None:
@@ -46,7 +52,7 @@ async def recycle(
         # Somebody may have removed the namespace: the bucket and the credentials are still there, and nobody else knows of them.
         left = existing is None and await world.hub.get("Secret", vault_name(cluster_id), world.operator_namespace)
         if ours or left:
-            await _record(world, cluster, bucket=bucket)
+            await _record(world, cluster, buckets=buckets)
         if private_link.remains(cluster) and plane.cloud is not None:
             # First: no load balancer goes while an endpoint service stands in front of it.
             await private_link.withdraw(plane.cloud, uid=cluster.metadata.uid, leads=world.leads)
@@ -55,7 +61,7 @@ async def recycle(
     await _remove_connection(world, cluster)
 
 
-async def _record(world: World, cluster: ZillizCluster, *, bucket: str) -> None:
+async def _record(world: World, cluster: ZillizCluster, *, buckets: Mapping[str, str]) -> None:
     now = world.clock.now()
     cluster_id = names.cluster_id(cluster.metadata.uid)
     name = f"{cluster.metadata.name}-{cluster_id.removeprefix(names.ID_PREFIX)}"
@@ -69,7 +75,8 @@ async def _record(world: World, cluster: ZillizCluster, *, bucket: str) -> None:
         "project": cluster.metadata.namespace,
         "dataPlane": cluster.spec.data_plane,
         "namespace": names.cluster_namespace(cluster_id),
-        "bucket": bucket,
+        "bucket": buckets["data"],
+        **{field: buckets[purpose] for purpose, field in OTHER_BUCKETS if purpose in buckets},
         "credentialsSecret": vault_name(cluster_id),
         "recycledAt": utc(now),
         "expiresAt": utc(now + timedelta(days=days)),

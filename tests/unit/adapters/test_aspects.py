@@ -2,8 +2,9 @@
 
 import pytest
 
-from zilliz_operator.adapters.aws import encryption, lifecycle, tags
-from zilliz_operator.adapters.aws.policy import normal
+from zilliz_operator.adapters.aws.aspects import encryption, lifecycle, object_lock, tags
+from zilliz_operator.adapters.aws.aspects.policy import normal
+from zilliz_operator.adapters.aws.caller import principals
 
 
 def policy(**changes: object) -> dict[str, object]:
@@ -84,3 +85,41 @@ def test_tags_of_others_stay_and_those_of_aws_are_not_sent() -> None:
     assert tags.missing(wanted=wanted, found=found)
     assert not tags.missing(wanted=wanted, found=found | wanted)
     assert tags.merged(wanted=wanted, found=found) == {"ours": "new", "cost-center": "42"}
+
+
+class Answers:
+    """A store that answers one question about locks."""
+
+    def __init__(self, configuration: dict[str, object]) -> None:
+        self._configuration = configuration
+
+    def get_object_lock_configuration(self, **_: str) -> dict[str, object]:
+        return {"ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled"} | self._configuration}
+
+
+def test_a_lock_without_a_retention_locks_nothing_and_a_unit_of_zero_is_none() -> None:
+    def rule(**retention: object) -> dict[str, object]:
+        return {"Rule": {"DefaultRetention": retention}}
+
+    assert object_lock.observe(Answers({}), "b") is None
+    assert object_lock.observe(Answers(rule(Mode="GOVERNANCE", Days=3, Years=0)), "b") == {
+        "Mode": "GOVERNANCE",
+        "Days": 3,
+    }
+    assert object_lock.observe(Answers(rule(Mode="COMPLIANCE", Years=1)), "b") == {"Mode": "COMPLIANCE", "Years": 1}
+
+
+@pytest.mark.parametrize(
+    ("arn", "patterns"),
+    [
+        (
+            "arn:aws:sts::111122223333:assumed-role/zilliz-operator/botocore-session-1",
+            ("arn:aws:iam::111122223333:role/zilliz-operator", "arn:aws:iam::111122223333:role/*/zilliz-operator"),
+        ),
+        ("arn:aws-cn:iam::111122223333:user/ops/zilliz", ("arn:aws-cn:iam::111122223333:user/ops/zilliz",)),
+        ("arn:aws:iam::111122223333:root", ("arn:aws:iam::111122223333:root",)),
+        ("arn:aws:sts::111122223333:federated-user/zilliz", ("arn:aws:sts::111122223333:federated-user/zilliz",)),
+    ],
+)
+def test_a_session_is_known_to_policies_as_its_role(arn: str, patterns: tuple[str, ...]) -> None:
+    assert principals(arn) == patterns

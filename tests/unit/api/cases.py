@@ -183,6 +183,8 @@ RECYCLED: Spec = {
     "dataPlane": "default",
     "namespace": "milvus-in01-0123456789ab",
     "bucket": "acme-in01-0123456789ab-data",
+    "auditBucket": "acme-in01-0123456789ab-audit",
+    "backupBucket": "acme-in01-0123456789ab-backup",
     "credentialsSecret": "search-recycled",
     "version": "2.3.5",
     "recycledAt": "2026-11-24T10:00:00Z",
@@ -223,6 +225,7 @@ GOOD: tuple[Case, ...] = (
     Case(id="restore", kind="Restore", spec=RESTORE),
     Case(id="restore-unchanged", kind="Restore", spec=RESTORE, old=RESTORE),
     Case(id="recycled", kind="RecycledCluster", spec=RECYCLED),
+    Case(id="recycled-before-there-were-three-buckets", kind="RecycledCluster", spec=change(change(RECYCLED, "auditBucket", ...), "backupBucket", ...)),
     Case(id="recycled-kept-longer", kind="RecycledCluster", spec=change(RECYCLED, "expiresAt", "2027-12-24T10:00:00Z"), old=RECYCLED),
 )  # fmt: skip
 
@@ -328,10 +331,14 @@ PLANE_BAD: tuple[Case, ...] = (
     ),
     *(_schema(f"link-{number}", "DataPlane", change(PLANE, "network.declaredLinks", [text]), "spec.network.declaredLinks[0]") for number, text in enumerate(("*", "igw-1", "vpc-1", "pcx_1", "tgw-"))),
     _schema("no-versions", "DataPlane", change(PLANE, "versions", []), "spec.versions"),
-    _schema("prefix-capital", "DataPlane", change(PLANE, "objectStorage.bucketPrefix", "Acme"), "spec.objectStorage.bucketPrefix"),
     _schema("rotate-never", "DataPlane", change(S3_PLANE, "objectStorage.rotateAfterDays", 0), "spec.objectStorage.rotateAfterDays"),
     _schema("rotate-seldom", "DataPlane", change(S3_PLANE, "objectStorage.rotateAfterDays", 366), "spec.objectStorage.rotateAfterDays"),
-    _schema("prefix-long", "DataPlane", change(PLANE, "objectStorage.bucketPrefix", "a" * 40), "spec.objectStorage.bucketPrefix"),
+    *(
+        _refused(f"prefix-{name}", "DataPlane", change(PLANE, "objectStorage.bucketPrefix", prefix), {"spec.objectStorage.bucketPrefix": "lower-case letters, digits and hyphens only"})
+        for name, prefix in (("capital", "Acme"), ("dot", "acme."), ("underscore", "acme_"), ("hyphen-first", "-acme"), ("line", "acme-\n"))
+    ),
+    _refused("prefix-long", "DataPlane", change(PLANE, "objectStorage.bucketPrefix", "a" * 40), {"spec.objectStorage.bucketPrefix": "choose a shorter prefix"}),
+    _schema("prefix-very-long", "DataPlane", change(PLANE, "objectStorage.bucketPrefix", "a" * 254), "spec.objectStorage.bucketPrefix"),
 )  # fmt: skip
 
 ALLOW_BAD: tuple[Case, ...] = (
@@ -403,7 +410,7 @@ BACKUP_BAD: tuple[Case, ...] = (
     _refused("restore-collision", "Restore", change(RESTORE, "collections.0.to", "users"), {"spec.collections": "each its own"}),
     *(
         _refused(f"recycled-{field}", "RecycledCluster", change(RECYCLED, field, value), {f"spec.{field}": "a record of what was deleted"}, old=RECYCLED)
-        for field, value in (("clusterId", "in01-ffffffffffff"), ("clusterUid", "other"), ("clusterName", "b"), ("project", "b"), ("dataPlane", "b"), ("namespace", "b"), ("bucket", "bbb"), ("credentialsSecret", ...), ("version", ...), ("recycledAt", "2026-11-25T10:00:00Z"), ("retentionDays", 1))
+        for field, value in (("clusterId", "in01-ffffffffffff"), ("clusterUid", "other"), ("clusterName", "b"), ("project", "b"), ("dataPlane", "b"), ("namespace", "b"), ("bucket", "bbb"), ("auditBucket", "bbb"), ("backupBucket", ...), ("credentialsSecret", ...), ("version", ...), ("recycledAt", "2026-11-25T10:00:00Z"), ("retentionDays", 1))
     ),
     _refused("recycled-sooner", "RecycledCluster", change(RECYCLED, "expiresAt", "2026-12-23T10:00:00Z"), {"spec.expiresAt": "only be moved later"}, old=RECYCLED),
 )  # fmt: skip

@@ -35,6 +35,28 @@ def test_purposes_are_known() -> None:
         names.bucket_name(prefix="", cluster_id="in01-x", purpose="logs")
 
 
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [
+        ("us-west-2", "aws"),
+        ("cn-north-1", "aws-cn"),
+        ("us-gov-west-1", "aws-us-gov"),
+        ("us-isob-east-1", "aws-iso-b"),
+        ("eusc-de-east-1", "aws-eusc"),
+        ("", "aws"),
+    ],
+)
+def test_a_region_lies_in_a_partition(region: str, partition: str) -> None:
+    assert names.partition(region) == partition
+
+
+def test_a_policys_mark_is_letters_and_digits_and_of_one_cluster() -> None:
+    mark = names.policy_mark(UID)
+    assert mark.isalnum()
+    assert UID.replace("-", "") in mark
+    assert mark != names.policy_mark(UID[:-1] + "e")
+
+
 def test_labels_without_component_have_none() -> None:
     assert "app.kubernetes.io/component" not in names.labels(name="a", project="b", uid=UID)
 

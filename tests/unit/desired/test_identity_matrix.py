@@ -22,7 +22,9 @@ from tests.iam.world import (
     clusters,
 )
 from tests.unit.desired.samples import documents
-from zilliz_operator.desired import bucket, identity, store
+from zilliz_operator.api.outside import Caller
+from zilliz_operator.desired import identity, store
+from zilliz_operator.desired.bucket.policy import bucket_policy
 from zilliz_operator.desired.context import BACKUP, GATEWAY, MILVUS, ClusterContext
 
 AWS = documents("dataplane-aws.yaml")[0]
@@ -30,6 +32,7 @@ ACCOUNT, OTHER_ACCOUNT, REGION = "111122223333", "444455556666", "us-west-2"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 CLUSTERS = clusters(AWS)
 WITH_KEY = clusters(AWS, storage={"kmsKeyArn": KEY})
+OPERATOR = Caller(account=ACCOUNT, arns=(f"arn:aws:iam::{ACCOUNT}:role/zilliz-operator",))
 EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 OPERATOR_POLICY = Path(__file__).parents[3] / "docs/examples/aws-operator-policy.json"
 
@@ -52,7 +55,7 @@ def ask(who: Principal, ctx: ClusterContext, purpose: str, action: str, **contex
 
 
 def data_policy(ctx: ClusterContext) -> dict[str, Any]:
-    return bucket.data_bucket(ctx).policy.document()
+    return bucket_policy(ctx, "data", operator=OPERATOR).document()
 
 
 @pytest.mark.parametrize("keyed", [False, True], ids=["roles", "users"])

@@ -1,13 +1,12 @@
-"""The bucket and the identity: this bucket, these actions, this service account, and not a word more."""
+"""The identity: this bucket, these actions, this service account, and not a word more."""
 
-import json
 from typing import Any
 
 import pytest
 
-from tests.unit.desired.samples import UID, context, data_plane, documents
+from tests.unit.desired.samples import context, data_plane, documents
 from zilliz_operator.api.dataplane import IdentityMode
-from zilliz_operator.desired import bucket, identity, store
+from zilliz_operator.desired import identity, store
 
 KEY = "arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 AWS = documents("dataplane-aws.yaml")[0]
@@ -15,55 +14,18 @@ LOCAL = context()
 CLOUD = context({}, AWS)
 
 
-def test_the_bucket_is_hardened_whatever_the_store() -> None:
-    for ctx in (LOCAL, CLOUD):
-        found = bucket.data_bucket(ctx)
-        assert found.name.endswith(f"{ctx.cluster_id}-data")
-        assert found.encryption.configuration()["Rules"][0]["ApplyServerSideEncryptionByDefault"] == {
-            "SSEAlgorithm": "AES256"
-        }
-        assert found.versioning.configuration() == {"Status": "Enabled"}
-        assert found.ownership.configuration() == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
-        assert set(found.public_access_block.configuration().values()) == {True}
-        assert found.tag_map()["byoc.zilliz.com/cluster-uid"] == found.uid == UID
-
-
-def test_a_key_of_the_customers_is_used_by_the_bucket_and_by_the_identity() -> None:
-    ctx = context({"storage": {"kmsKeyArn": KEY, "noncurrentVersionDays": 7}}, AWS)
-    found = bucket.data_bucket(ctx)
-    rule = found.encryption.configuration()["Rules"][0]
-    assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
-    assert rule["BucketKeyEnabled"] is True
-    assert found.lifecycle.noncurrent_days == 7
+def test_a_key_of_the_customers_is_for_the_identity_too() -> None:
+    ctx = context({"storage": {"kmsKeyArn": KEY}}, AWS)
+    name = store.bucket_name(ctx, "data")
     key_statement = identity.milvus_identity(ctx).policy_document()["Statement"][-1]
     assert key_statement["Resource"] == [KEY]
     assert set(key_statement["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
     assert key_statement["Condition"] == {
         "StringEquals": {"kms:ViaService": ["s3.us-west-2.amazonaws.com"]},
         "StringLike": {
-            "kms:EncryptionContext:aws:s3:arn": [f"arn:aws:s3:::{found.name}", f"arn:aws:s3:::{found.name}/*"]
+            "kms:EncryptionContext:aws:s3:arn": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]
         },
     }
-
-
-def test_the_bucket_policy_refuses_plain_http_everywhere_and_more_on_aws() -> None:
-    local, cloud = (bucket.data_bucket(ctx).policy.document()["Statement"] for ctx in (LOCAL, CLOUD))
-    assert [each["Sid"] for each in local] == ["DenyPlainHttp"]
-    assert local[0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    by_sid = {each["Sid"]: each for each in cloud}
-    assert by_sid["DenyTlsBelow12"]["Condition"] == {"NumericLessThan": {"s3:TlsVersion": "1.2"}}
-    assert by_sid["DenyForeignAccounts"]["Condition"]["StringNotEquals"] == {"aws:PrincipalAccount": "111122223333"}
-    reader = by_sid["DenyObjectsToOtherIdentities"]["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
-    assert reader == store.role_arn(CLOUD, "milvus")
-    assert {each["Effect"] for each in (*local, *cloud)} == {"Deny"}
-    for statement in (*local, *cloud):
-        assert all(":::" in arn and "-data" in arn for arn in statement["Resource"])
-
-
-def test_equal_wishes_are_equal_and_spell_alike() -> None:
-    assert bucket.data_bucket(CLOUD) == bucket.data_bucket(context({}, AWS))
-    policy = bucket.data_bucket(CLOUD).policy
-    assert json.loads(policy.json()) == policy.document()
 
 
 def _resources(document: dict[str, Any]) -> set[str]:
@@ -112,7 +74,7 @@ def test_with_irsa_exactly_one_service_account_may_assume_the_role() -> None:
         }
     }
     assert found.permissions_boundary_arn == "arn:aws:iam::111122223333:policy/zilliz-boundary"
-    assert len(found.name) <= 64
+    assert len(name) <= 64
 
 
 def test_every_service_account_carries_its_own_role_and_none_a_token() -> None:
@@ -138,7 +100,7 @@ def test_every_name_fits_with_the_longest_prefix() -> None:
     plane = documents("dataplane-aws.yaml")[0]
     plane["spec"]["objectStorage"]["bucketPrefix"] = "a" * 39
     for found in identity.identities(context({}, plane)):
-        assert len(found.name) <= 64
+        assert len(name) <= 64
         assert len(found.policy_name) <= 128
 
 
@@ -160,7 +122,6 @@ def test_other_partitions_of_aws_are_followed() -> None:
     plane = documents("dataplane-aws.yaml")[0]
     plane["spec"]["objectStorage"]["oidcProviderArn"] = "arn:aws-cn:iam::111122223333:oidc-provider/oidc.x"
     ctx = context({}, plane)
-    assert bucket.data_bucket(ctx).policy.denials[0].resources[0].startswith("arn:aws-cn:s3:::")
     assert all(arn.startswith("arn:aws-cn:") for arn in _resources(identity.milvus_identity(ctx).policy_document()))
     assert store.role_arn(ctx, "milvus").startswith("arn:aws-cn:iam::111122223333:role/")
 

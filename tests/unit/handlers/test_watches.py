@@ -35,7 +35,7 @@ def obj(namespace: str = "team-a", **spec: Any) -> dict[str, Any]:
         ("Allowlist", obj("team-b"), {OTHER}),
         ("AccessPolicy", obj(level="Project"), {SEARCH}),
         ("AccessPolicy", obj("zilliz-system", level="Organization"), {SEARCH, OTHER}),
-        ("DataPlane", {"metadata": {"name": "default"}}, {SEARCH, OTHER}),
+        ("DataPlane", {"metadata": {"name": "default"}}, {SEARCH, OTHER, PLANE}),
         ("ZillizCluster", obj(), {OFFICE, APP, PLANE}),
         ("ZillizCluster", obj("team-b"), {PLANE}),
         ("Backup", obj(), set()),

@@ -56,6 +56,10 @@ class StoreAccess:
         return f"object store {self.endpoint or f'AWS S3 {self.region}'}"
 
     @property
+    def sts_what(self) -> str:
+        return f"AWS STS {self.region}"
+
+    @property
     def admin_what(self) -> str:
         return f"identities of object store {self.admin_endpoint or self.endpoint or 'AWS IAM'}"
 

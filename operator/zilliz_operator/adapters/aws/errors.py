@@ -38,6 +38,14 @@ def unsupported(error: ClientError) -> bool:
     return http_status(error) == 501 or code(error) in ("NotImplemented", "MethodNotAllowed")
 
 
+def too_late(error: ClientError) -> bool:
+    """Whether a store gives locks to new buckets only."""
+    return error.operation_name == "PutObjectLockConfiguration" and code(error) in (
+        "InvalidBucketState",
+        "InvalidBucket",
+    )
+
+
 def denied(error: ClientError) -> bool:
     """403 in any dress: SeaweedFS' IAM answers it without an error code that botocore would find."""
     return http_status(error) in (401, 403) or code(error) in BAD_CREDENTIALS or "AccessDenied" in code(error)

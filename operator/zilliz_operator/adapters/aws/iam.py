@@ -17,8 +17,8 @@ from zilliz_operator.api.exceptions import InvalidSpec, NameTaken, NotReady
 from zilliz_operator.api.names import CLUSTER_UID_LABEL
 from zilliz_operator.api.outside import AspectResult, KeyPair
 
+from .aspects.policy import normal
 from .errors import absent, code, unsupported
-from .policy import normal
 from .shapes import Identity
 
 KEPT, REPAIRED, UNSUPPORTED = "kept", "repaired", "unsupported"

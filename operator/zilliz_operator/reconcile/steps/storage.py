@@ -1,25 +1,23 @@
-"""StorageSecured: a bucket of the cluster's own, hardened, and a volume whose class encrypts."""
+"""StorageSecured: buckets of the cluster's own, hardened, and a volume whose class encrypts."""
 
 from collections.abc import Sequence
 
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.exceptions import Rejected
-from zilliz_operator.desired import bucket
 from zilliz_operator.policy import volumes
 from zilliz_operator.policy.status import FALSE, TRUE, StepResult
 from zilliz_operator.reconcile.pass_ import Pass
 from zilliz_operator.reconcile.ports import AspectResult, Kube
+from zilliz_operator.reconcile.steps import buckets
 from zilliz_operator.reconcile.steps.errors import LATER
 
 
 async def secure(p: Pass) -> StepResult:
-    """Make the data bucket exist with every aspect, look at the class of the volume, and say what neither can do."""
+    """Make the buckets exist with every aspect, look at the class of the volume, and say what neither can do."""
     type = ConditionType.STORAGE_SECURED
-    wanted = bucket.data_bucket(p.ctx)
-    aspects = await p.plane.store.ensure_bucket(wanted)
-    limits = [a for a in aspects if a.state == "unsupported"]
+    seen = await buckets.ensure(p)
     volume = await _volume(p)
-    message = f"bucket {wanted.name}: {said(aspects)}. Volume: {volume.said}"
+    message = f"{buckets.evidence(seen)}. Volume: {volume.said}"
     if volume.broken:
         message = (
             f"{volume.said}, and what Milvus keeps on its volume would lie there in clear: name a StorageClass that encrypts in "
@@ -31,7 +29,7 @@ async def secure(p: Pass) -> StepResult:
             f"; whether it is encrypted is not known, and we do not claim it: declare it in DataPlane {p.ctx.data_plane_name} "
             "(storageClassName, storageClassEncrypted), or name a class that tells"
         )
-    reason = Reason.KEPT_WITH_LIMITS if limits or not volume.known else Reason.KEPT
+    reason = Reason.KEPT if buckets.all_hold(seen) and volume.known else Reason.KEPT_WITH_LIMITS
     return StepResult(type, TRUE, reason, message)
 
 
@@ -58,6 +56,6 @@ async def _judged(kube: Kube, name: str | None) -> volumes.ClassVerdict:
 
 def said(aspects: Sequence[AspectResult]) -> str:
     """Aspects as a sentence: what holds, then what this store cannot do. Repairs are events, not evidence: the text stays still."""
-    kept = ", ".join(a.name for a in aspects if a.state != "unsupported")
-    cannot = "; ".join(f"{a.name}: {a.detail}" for a in aspects if a.state == "unsupported")
+    kept = ", ".join(a.name for a in aspects if a.holds)
+    cannot = "; ".join(f"{a.name}: {a.detail}" for a in aspects if not a.holds)
     return f"{kept} in force" + (f". This store cannot do, and we do not claim: {cannot}" if cannot else "")

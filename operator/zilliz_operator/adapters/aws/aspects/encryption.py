@@ -4,8 +4,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from .errors import absent
-from .shapes import Bucket
+from zilliz_operator.adapters.aws.errors import absent
+from zilliz_operator.adapters.aws.shapes import Bucket
 
 NAME = "encryption"
 

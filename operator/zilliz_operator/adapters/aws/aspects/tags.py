@@ -4,13 +4,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from .errors import code, http_status
-from .shapes import Bucket
+from zilliz_operator.adapters.aws.errors import code, http_status
+from zilliz_operator.adapters.aws.shapes import Bucket
 
 NAME = "tags"
 
 
-def desired(bucket: Bucket) -> Any:
+def desired(bucket: Bucket) -> dict[str, str]:
     return dict(bucket.tag_map())
 
 
@@ -27,10 +27,13 @@ def observe(s3: Any, name: str) -> dict[str, str] | None:
     return {tag["Key"]: tag["Value"] for tag in found}
 
 
-def apply(s3: Any, name: str, desired: Any) -> None:
-    s3.put_bucket_tagging(
-        Bucket=name, Tagging={"TagSet": [{"Key": key, "Value": desired[key]} for key in sorted(desired)]}
-    )
+def apply(s3: Any, name: str, desired: dict[str, str]) -> None:
+    s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": tag_set(desired)})
+
+
+def tag_set(tags: dict[str, str]) -> list[dict[str, str]]:
+    """Tags as the API takes them."""
+    return [{"Key": key, "Value": tags[key]} for key in sorted(tags)]
 
 
 def missing(*, wanted: dict[str, str], found: dict[str, str]) -> bool:

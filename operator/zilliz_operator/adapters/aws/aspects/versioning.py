@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .shapes import Bucket
+from zilliz_operator.adapters.aws.shapes import Bucket
 
 NAME = "versioning"
 

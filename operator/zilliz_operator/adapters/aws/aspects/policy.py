@@ -5,8 +5,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from .errors import absent
-from .shapes import Bucket
+from zilliz_operator.adapters.aws.errors import absent
+from zilliz_operator.adapters.aws.shapes import Bucket
+from zilliz_operator.api.names import policy_mark
 
 NAME = "policy"
 
@@ -26,6 +27,12 @@ def observe(s3: Any, name: str) -> Any:
 
 def apply(s3: Any, name: str, desired: Any) -> None:
     s3.put_bucket_policy(Bucket=name, Policy=json.dumps(desired))
+
+
+def marked(s3: Any, name: str, *, uid: str) -> bool:
+    """Whether the policy that is there is this cluster's."""
+    found = observe(s3, name) or {"Statement": []}
+    return any(statement.get("Sid") == policy_mark(uid) for statement in found["Statement"])
 
 
 def normal(document: Any) -> Any:

@@ -6,7 +6,7 @@ back.
 
 from typing import Any
 
-from .shapes import Bucket
+from zilliz_operator.adapters.aws.shapes import Bucket
 
 NAME = "acl"
 PRIVATE = "private"
