@@ -74,7 +74,7 @@ def test_with_irsa_exactly_one_service_account_may_assume_the_role() -> None:
         }
     }
     assert found.permissions_boundary_arn == "arn:aws:iam::111122223333:policy/zilliz-boundary"
-    assert len(name) <= 64
+    assert len(found.name) <= 64
 
 
 def test_every_service_account_carries_its_own_role_and_none_a_token() -> None:
@@ -100,7 +100,7 @@ def test_every_name_fits_with_the_longest_prefix() -> None:
     plane = documents("dataplane-aws.yaml")[0]
     plane["spec"]["objectStorage"]["bucketPrefix"] = "a" * 39
     for found in identity.identities(context({}, plane)):
-        assert len(name) <= 64
+        assert len(found.name) <= 64
         assert len(found.policy_name) <= 128
 
 
