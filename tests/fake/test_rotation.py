@@ -9,6 +9,7 @@ import pytest
 from tests.fake.controllers import encoded
 from tests.fake.outside import unavailable
 from tests.fake.world import PROJECT, SYSTEM, Crash, FakeWorld
+from zilliz_operator.api.outside import Caller
 from zilliz_operator.reconcile.vault import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 
 DAYS = 30
@@ -32,6 +33,8 @@ ROTATING = "Rotating"
 
 async def begin(world: FakeWorld, *, store: dict[str, Any] = STORE, **spec: Any) -> None:
     async def made(new: FakeWorld) -> None:
+        if store["provider"] == "AWS":
+            new.store.operator = Caller(account="111122223333", arns=("arn:aws:iam::111122223333:role/operator",))
         new.data_plane(objectStorage=store, region="us-west-2")
         new.cluster(**spec)
         new.allowlist()

@@ -22,9 +22,7 @@ def test_a_key_of_the_customers_is_for_the_identity_too() -> None:
     assert set(key_statement["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
     assert key_statement["Condition"] == {
         "StringEquals": {"kms:ViaService": ["s3.us-west-2.amazonaws.com"]},
-        "StringLike": {
-            "kms:EncryptionContext:aws:s3:arn": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]
-        },
+        "StringLike": {"kms:EncryptionContext:aws:s3:arn": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]},
     }
 
 

@@ -19,7 +19,6 @@ from zilliz_operator.reconcile.pass_ import Pass
 from zilliz_operator.reconcile.ports import AspectResult
 from zilliz_operator.reconcile.steps import pods
 from zilliz_operator.reconcile.steps.errors import SOON
-from zilliz_operator.reconcile.steps.storage import said
 
 TYPE = ConditionType.IDENTITY_SCOPED
 ROTATE = names.PREFIX + "rotate-store-keys"
@@ -31,7 +30,7 @@ async def scope(p: Pass) -> StepResult:
     wanted = identity.identities(p.ctx)
     aspects: list[AspectResult] = []
     for each in wanted:
-        aspects += await p.plane.store.ensure_identity(each)
+        aspects += await _ensured(p, each)
     scopes = ", ".join(f"{each.name} may {each.allowed} only" for each in wanted)
     if not identity.takes_keys(p.ctx):
         for each in wanted:
@@ -55,6 +54,19 @@ async def scope(p: Pass) -> StepResult:
     return StepResult(TYPE, TRUE, Reason.KEPT, f"{scopes}, {holds}; {_said(aspects)}")
 
 
+async def _ensured(p: Pass, wanted: StoreIdentity) -> Sequence[AspectResult]:
+    """What the store says of an identity, now or at the last sweep."""
+    sweeps, owner = p.world.sweeps, p.ctx.uid
+    question = (wanted, p.plane.store, p.touched)
+    known: Sequence[AspectResult] | None = sweeps.recall(owner, wanted.name, question)
+    if known is not None:
+        return known
+    sweeps.forget(owner, wanted.name)  # an outage now must not leave an older answer standing
+    aspects = await p.plane.store.ensure_identity(wanted)
+    p.written += [f"{wanted.name} {a.name} {a.detail}".rstrip() for a in aspects if a.state == "repaired"]
+    return sweeps.keep(owner, wanted.name, question, aspects)
+
+
 async def _keep_keys(p: Pass, wanted: StoreIdentity) -> Decision:
     """One step of the identity's keys: what is too much goes, what is due is made, and is stored before anything uses it."""
     store = p.plane.store
@@ -65,6 +77,8 @@ async def _keep_keys(p: Pass, wanted: StoreIdentity) -> Decision:
     if too_many or decision.make:
         _only_the_leader(p)
     if decision.make:
+        p.world.sweeps.forget(p.ctx.uid, wanted.name)
+        await _ensured(p, wanted)  # a key that is lost may have gone with its user
         pair = await store.make_key_pair(wanted, keep=decision.keep)
         p.written.append(f"key pair ({decision.make})")
     elif too_many:
@@ -138,5 +152,8 @@ async def _store(p: Pass, changed: vault.Vault) -> None:
 
 
 def _said(aspects: Sequence[AspectResult]) -> str:
-    """What holds for every identity is said once."""
-    return said(list({(each.name, each.state in ("kept", "repaired")): each for each in aspects}.values()))
+    """Aspects as a sentence, each said once: what holds, then what this store cannot do. Repairs are events, not evidence: the text
+    stays still."""
+    kept = ", ".join(dict.fromkeys(a.name for a in aspects if a.holds))
+    cannot = "; ".join(dict.fromkeys(f"{a.name}: {a.detail}" for a in aspects if not a.holds))
+    return f"{kept} in force" + (f". This store cannot do, and we do not claim: {cannot}" if cannot else "")

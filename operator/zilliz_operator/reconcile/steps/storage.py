@@ -1,13 +1,11 @@
 """StorageSecured: buckets of the cluster's own, hardened, and a volume whose class encrypts."""
 
-from collections.abc import Sequence
-
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.exceptions import Rejected
 from zilliz_operator.policy import volumes
 from zilliz_operator.policy.status import FALSE, TRUE, StepResult
 from zilliz_operator.reconcile.pass_ import Pass
-from zilliz_operator.reconcile.ports import AspectResult, Kube
+from zilliz_operator.reconcile.ports import Kube
 from zilliz_operator.reconcile.steps import buckets
 from zilliz_operator.reconcile.steps.errors import LATER
 
@@ -52,10 +50,3 @@ async def _judged(kube: Kube, name: str | None) -> volumes.ClassVerdict:
     except Rejected:
         return volumes.judge(name, None, unreadable="the operator lacks get and list on storageclasses.storage.k8s.io")
     return volumes.judge(name, found)
-
-
-def said(aspects: Sequence[AspectResult]) -> str:
-    """Aspects as a sentence: what holds, then what this store cannot do. Repairs are events, not evidence: the text stays still."""
-    kept = ", ".join(a.name for a in aspects if a.holds)
-    cannot = "; ".join(f"{a.name}: {a.detail}" for a in aspects if not a.holds)
-    return f"{kept} in force" + (f". This store cannot do, and we do not claim: {cannot}" if cannot else "")
