@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,18 +16,30 @@ Pipes = tuple[int, int, int, int]
 @pytest.fixture
 def pipes() -> Iterator[Pipes]:
     """Source reader and writer, sink reader and writer."""
-    four = (*os.pipe(), *os.pipe())
+    four = source, writer, reader, sink = (*os.pipe(), *os.pipe())
     yield four
-    for descriptor in four:
-        try:
-            os.close(descriptor)
-        except OSError:
-            continue
+    close(writer)
+    for thread in RUNNING:  # a reader that outlived its test would take the next one's lines by the same number
+        thread.join(10)
+        assert not thread.is_alive()
+    RUNNING.clear()
+    for descriptor in (source, reader, sink):
+        close(descriptor)
+
+
+RUNNING: list[threading.Thread] = []
+
+
+def close(descriptor: int) -> None:
+    with suppress(OSError):
+        os.close(descriptor)
 
 
 def start(relay: Relay) -> None:
     for work in (relay.fill, relay.drain):
-        threading.Thread(target=work, daemon=True).start()
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        RUNNING.append(thread)
 
 
 def test_lines_pass_whole_and_in_order_whatever_the_blocks(pipes: Pipes) -> None:
