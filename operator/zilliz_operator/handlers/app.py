@@ -16,6 +16,7 @@ import kopf
 from zilliz_operator.adapters.access import ClusterAccess
 from zilliz_operator.adapters.clock import SystemClock
 from zilliz_operator.adapters.door_probe import TlsDoorProbe
+from zilliz_operator.adapters.knock import TcpKnocker
 from zilliz_operator.adapters.kube import KubeClient
 from zilliz_operator.adapters.lease import LeaseElection
 from zilliz_operator.adapters.milvus import PymilvusAdmin
@@ -151,6 +152,7 @@ async def _operate(
         data_planes=data_planes,
         milvus=PymilvusAdmin(threads),
         probe=TlsDoorProbe(threads),
+        knocker=TcpKnocker(),
         clock=SystemClock(),
         randomness=SystemSecrets(),
         operator_namespace=config.namespace,

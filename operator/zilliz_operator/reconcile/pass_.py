@@ -10,18 +10,20 @@ from typing import Any, Protocol
 
 from zilliz_operator.api.accesspolicy import AccessPolicy
 from zilliz_operator.api.allowlist import Allowlist
-from zilliz_operator.api.conditions import ConditionType
+from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.dataplane import DataPlane
 from zilliz_operator.api.exceptions import ZillizError
 from zilliz_operator.api.zillizcluster import ZillizCluster
 from zilliz_operator.desired.context import ClusterContext
 from zilliz_operator.policy.status import StepResult
+from zilliz_operator.reconcile.canary import Canary
 from zilliz_operator.reconcile.children import Live
 from zilliz_operator.reconcile.ports import (
     Clock,
     CloudNetwork,
     DoorAddress,
     DoorProbe,
+    Knocker,
     Kube,
     Manifest,
     MilvusAdmin,
@@ -29,6 +31,9 @@ from zilliz_operator.reconcile.ports import (
     Secrets,
 )
 from zilliz_operator.reconcile.vault import Vault
+
+BROKEN_BY_OTHERS = frozenset({Reason.POLICIES_NOT_ENFORCED, Reason.WIDENED_BY_OTHERS})
+"""Our part is in place, and going on makes nothing worse: an address taken off a list must reach the gateways all the more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +93,7 @@ class World:
     data_planes: DataPlanes
     milvus: MilvusAdmin
     probe: DoorProbe
+    knocker: Knocker
     clock: Clock
     randomness: Secrets
     operator_namespace: str
@@ -95,15 +101,6 @@ class World:
     gateway_image: str
     leads: Any
     """Callable: whether this replica still leads. Asked before whatever cannot be undone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Knocker:
-    """A subject's secret as read from the project: an API key's digest, or a cluster user's password."""
-
-    policy: AccessPolicy
-    subject: Any
-    secret: Manifest | None
 
 
 @dataclass(slots=True)
@@ -122,6 +119,7 @@ class Pass:
     policies: Sequence[AccessPolicy]
     subject_secrets: dict[str, Manifest]
     """Secrets of the project that policies' subjects name, by name; those that exist."""
+    canary: Canary
     public_issuer: bool = False
     """The door's issuer proves names in public DNS: its certificate carries no name from inside Kubernetes."""
     results: list[StepResult] = field(default_factory=list)
@@ -153,6 +151,11 @@ class Pass:
 
     def kept(self, *types: ConditionType) -> bool:
         return all((found := self.result(type)) is not None and found.kept for type in types)
+
+    def stands(self, type: ConditionType) -> bool:
+        """Whether what is built on this promise may go on: it is kept, or only others break it."""
+        found = self.result(type)
+        return found is not None and (found.kept or found.reason in BROKEN_BY_OTHERS)
 
 
 @dataclass(frozen=True, slots=True)
