@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -262,6 +262,25 @@ class FakeProbe:
         checks |= dict.fromkeys(self.failing, False)
         evidence = {check: check.replace("_", " ") for check in checks} | self.failing
         return DoorFinding(door.host, gateway.certificate, None, checks, evidence)
+
+
+class FakeKnocker:
+    """Implements `Knocker`, as a pod of the operator's: in front of a plugin that enforces the policies, or of none."""
+
+    def __init__(self, recorder: Recorder, addresses: Callable[[], set[str]]) -> None:
+        self._recorder = recorder
+        self._addresses = addresses
+        self.enforcing = True
+        self.reachable = True
+        self.own = "10.244.0.2"
+        self.knocks = 0
+
+    async def opened(self, targets: Iterable[tuple[str, int]]) -> Mapping[tuple[str, int], str]:
+        self._recorder.call("knock")
+        self.knocks += 1
+        pods = self._addresses()
+        there = {target for target in targets if self.reachable and target[0] in pods}
+        return {target: self.own for target in there if target[1] == names.GATEWAY_PORT or not self.enforcing}
 
 
 def leaf_sha256(pem: str) -> str:

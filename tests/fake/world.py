@@ -15,7 +15,16 @@ from typing import Any
 from tests.fake.cloud import FakeCloud
 from tests.fake.controllers import CertManager, LoadBalancers, Workloads, encoded
 from tests.fake.kube import FakeKube, Recorder
-from tests.fake.outside import CountedSecrets, FakeClock, FakeMilvus, FakeProbe, FakeStore, Gateway, Server
+from tests.fake.outside import (
+    CountedSecrets,
+    FakeClock,
+    FakeKnocker,
+    FakeMilvus,
+    FakeProbe,
+    FakeStore,
+    Gateway,
+    Server,
+)
 from zilliz_operator.api import names
 from zilliz_operator.api.base import utc
 from zilliz_operator.api.dataplane import Cloud, DataPlane
@@ -39,6 +48,8 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 MILVUS_IMAGE = "docker.io/milvusdb/milvus:v2.3.5"
 SHORT = 60.0
 """Seconds: a wake-up within them is something that the operator waits for; later ones are sweeps."""
+QUIET = timedelta(seconds=30)
+"""What did not change in this time waits for somebody else. More than a new pod is spared our knock."""
 
 
 class Crash(BaseException):
@@ -72,6 +83,7 @@ class FakeWorld:
         self.load_balancers = LoadBalancers(self.kube, self.cloud)
         self.milvus = FakeMilvus(self.recorder, self._server_behind)
         self.probe = FakeProbe(self.recorder, self._gateway_at)
+        self.knocker = FakeKnocker(self.recorder, self._pod_addresses)
         self.secrets = CountedSecrets()
         self.data_planes = FakeDataPlanes(self._access)
         self.missing: dict[str, CredentialsMissing] = {}
@@ -269,6 +281,7 @@ class FakeWorld:
             data_planes=self.data_planes,
             milvus=self.milvus,
             probe=self.probe,
+            knocker=self.knocker,
             clock=self.clock,
             randomness=self.secrets,
             operator_namespace=SYSTEM,
@@ -314,6 +327,9 @@ class FakeWorld:
                     raise Unavailable(f"door {door.host}", "our certificate was not accepted")
                 return pod
         raise Unavailable(f"door {door.host}", "no route to host")
+
+    def _pod_addresses(self) -> set[str]:
+        return {address for pod in self.kube.find("Pod") if (address := (pod.get("status") or {}).get("podIP"))}
 
     def _gateway_at(self, door: DoorAddress) -> tuple[str, Gateway]:
         pod = self._pod_at(door)
@@ -377,27 +393,35 @@ class Runner:
             # The watch selects by label: one that loses it is told once more, as deleted, and as it was.
             labels = self.labels.get(metadata["uid"]) or metadata.get("labels") or {}
             self.labels[metadata["uid"]] = metadata.get("labels") or {}
-            if labels.get("app.kubernetes.io/managed-by") == "zilliz-operator":
-                where = metadata.get("namespace") or metadata["name"]
+            where = metadata.get("namespace") or metadata["name"]
+            if watches.is_managed(labels):
                 self._wake(*watches.child_wakes(labels, self.roster, namespace=where))
+            elif obj["kind"] in watches.WATCHED_WHOLE:
+                self._wake(*self.roster.living_in(where))
 
     def next_due(self) -> datetime | None:
         return min(self.timers.values(), default=None)
 
     async def settle(self, *, short: float = SHORT, limit: int = 600) -> None:
         """Run passes until nobody is woken and waiting changes nothing any more."""
-        idle = 0
+        idle, quiet_since = 0, self.world.clock.now()
         before = self.passes
         while self.passes < before + limit:
             self.world.others_work()
             if self.dirty:
                 key = next(iter(self.dirty))
                 del self.dirty[key]
-                idle = idle + 1 if not await self._pass(key) else 0
+                if await self._pass(key):
+                    idle, quiet_since = 0, self.world.clock.now()
+                else:
+                    idle += 1
                 continue
             due = self.next_due()
             soon = due is not None and due <= self.world.clock.now() + timedelta(seconds=short)
-            if due is None or not soon or (idle > 3 * len(self.timers) + 3 and not self.world.workloads.lagging):
+            if due is None or not soon:
+                return
+            waited = self.world.clock.now() - quiet_since
+            if idle > 3 * len(self.timers) + 3 and waited > QUIET and not self.world.workloads.lagging:
                 return
             self.world.clock.time = max(due, self.world.clock.now())
             for key in [key for key, at in self.timers.items() if at <= self.world.clock.now()]:

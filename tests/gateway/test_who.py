@@ -5,6 +5,7 @@ import ssl
 import struct
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
+from typing import Any
 
 import grpc
 import pytest
@@ -201,9 +202,35 @@ class TestAddresses:
             listed.rest(headers=bearer(KEY), source="127.0.5.9")
 
     @pytest.mark.parametrize("source", ["127.0.0.4", "127.0.0.2"])
-    def test_nobody_else_may_speak_for_another(self, listed: Gateway, source: str) -> None:
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_nobody_else_may_speak_for_another(self, listed: Gateway, source: str, version: int) -> None:
+        """Neither a stranger for a listed address, nor a listed one."""
+        header = proxy_header("203.0.113.9") if version == 2 else b"PROXY TCP4 203.0.113.9 192.0.2.1 4242 19530\r\n"
         with pytest.raises((ssl.SSLError, ConnectionError)):
-            listed.rest(headers=bearer(KEY), source=source, before=proxy_header("127.0.0.1"))
+            listed.rest(headers=bearer(KEY), source=source, before=header)
+        assert until("a line of the refused connection", lambda: refused_connections(listed, source))
+
+    def test_a_load_balancers_own_address_is_no_clients(self, listed: Gateway) -> None:
+        """Health checks come with a header that speaks for nobody; then the balancer itself is judged, and it is on no list."""
+        assert listed.rest(headers=bearer(KEY), source="127.0.5.9", before=LOCAL)[0] == 403
+        assert listed.rest(headers=bearer(KEY), source="127.0.5.9", before=proxy_header("127.0.5.9"))[0] == 403
+
+    def test_a_header_within_a_header_is_not_believed(self, listed: Gateway) -> None:
+        """What a client sends through the balancer is its own bytes, and must be TLS."""
+        twice = proxy_header("198.51.100.1") + proxy_header("203.0.113.9")
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            listed.rest(headers=bearer(KEY), source="127.0.5.9", before=twice)
+
+    @pytest.mark.parametrize("damage", [slice(0, 15), slice(1, None)])
+    def test_half_a_header_is_no_header(self, listed: Gateway, damage: slice) -> None:
+        with pytest.raises(OSError):
+            listed.rest(headers=bearer(KEY), source="127.0.5.9", before=proxy_header("203.0.113.9")[damage])
+
+    def test_without_load_balancers_nobody_is_believed(self, make_gateway: Callable[..., Gateway]) -> None:
+        plain = make_gateway(allow=("203.0.113.0/24",), load_balancers=()).start()
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            plain.rest(headers=bearer(KEY), source="127.0.5.9", before=proxy_header("203.0.113.9"))
+        assert plain.rest(headers=bearer(KEY), source="127.0.5.9")[0] == 403
 
     def test_an_empty_list_admits_nobody(self, make_gateway: Callable[..., Gateway]) -> None:
         closed = make_gateway(allow=(), pods=("127.0.0.0/8",)).start()
@@ -212,6 +239,14 @@ class TestAddresses:
         assert closed.rest(headers=bearer(KEY))[0] == 200
         closed.wait_in_force(closed.change(workloads_listed=False))
         assert closed.rest(headers=bearer(KEY))[0] == 403
+
+
+LOCAL = b"\r\n\r\n\0\r\nQUIT\n" + bytes([0x20, 0x00, 0x00, 0x00])
+"""PROXY protocol version 2, on the sender's own behalf."""
+
+
+def refused_connections(gateway: Gateway, source: str) -> list[dict[str, Any]]:
+    return [line for line in gateway.audit(kind="connection") if line["client_ip"] == source]
 
 
 def proxy_header(client: str) -> bytes:

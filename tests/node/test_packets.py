@@ -3,79 +3,16 @@
 Targets are what the pods really listen on (read in the pods) and every port that Milvus' parts are known for.
 """
 
-import socket
-import subprocess
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 
 import pytest
 
 from tests.node import packets
-from tests.node.harness import OPERATOR_NAMESPACE, Cluster, Host, Manifest, Pod, Product
-from tests.node.packets import Target
+from tests.node.harness import OPERATOR_NAMESPACE, Cluster, Host, Pod, Product
+from tests.node.packets import ELSEWHERE, INTERNET, METADATA, MONITORING, Map, Target, forged_labels, surveyed
 from tools.devcluster import netns
 from zilliz_operator.api import names
-
-KNOWN_PORTS = (19530, 8080, 9091, 9530, 8404, 8405, 53100, 2379, 2380, 13333, 19529, 19531, 21121, 21123, 21124, 22222)
-ELSEWHERE, MONITORING = "elsewhere", "monitoring"
-METADATA, INTERNET = ("169.254.169.254", 80), ("198.51.100.1", 443)
-
-
-@dataclass(frozen=True)
-class Map:
-    """Every address of a cluster."""
-
-    gateways: tuple[Pod, ...]
-    milvus: Pod
-    listening: frozenset[Target]
-    """What its pods listen on, on their own addresses."""
-    services: frozenset[Target]
-    """ClusterIPs, node ports and the load balancer, of whatever purpose."""
-    front: frozenset[Target]
-    """Of the listed ones, those meant for clients."""
-
-    @property
-    def targets(self) -> frozenset[Target]:
-        pods = (*self.gateways, self.milvus)
-        known = {(pod.address, port) for pod in pods for port in KNOWN_PORTS}
-        return self.listening | self.services | known
-
-    @property
-    def doors(self) -> frozenset[Target]:
-        """Port 19530 of the gateways' own addresses."""
-        return frozenset((pod.address, names.GATEWAY_PORT) for pod in self.gateways)
-
-
-def listening(pod: Pod) -> set[Target]:
-    """Ports of a pod that are open to more than itself, as its kernel says."""
-    lines = pod.run("cat", "/proc/net/tcp", "/proc/net/tcp6").splitlines()
-    found = [line.split() for line in lines]
-    local = [fields[1].rsplit(":", 1) for fields in found if len(fields) > 3 and fields[3] == "0A"]
-    return {(pod.address, int(port, 16)) for address, port in local if not address.endswith("7F")}
-
-
-def surveyed(product: Product, cluster: Cluster) -> Map:
-    """Read a cluster's addresses."""
-    gateways, (milvus,) = tuple(cluster.pods("gateway")), cluster.pods("milvus")
-    assert len(gateways) == 2
-    services: set[Target] = set()
-    front: set[Target] = set()
-    for service in product.list("Service", cluster.namespace):
-        found = _addresses(service, node=str(product.layout.address))
-        services |= found
-        front |= found if service["metadata"]["name"] == "gateway" else set()
-    heard = frozenset().union(*(listening(pod) for pod in (*gateways, milvus)))
-    return Map(gateways, milvus, heard, frozenset(services), frozenset(front))
-
-
-def _addresses(service: Manifest, *, node: str) -> set[Target]:
-    spec = service["spec"]
-    outside = [each["ip"] for each in service["status"].get("loadBalancer", {}).get("ingress") or ()]
-    found = {(address, port["port"]) for port in spec["ports"] for address in (spec["clusterIP"], *outside)}
-    return found | {(node, port["nodePort"]) for port in spec["ports"] if port.get("nodePort")}
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +22,7 @@ def map(product: Product, quickstart: Cluster) -> Map:
 
 @pytest.fixture(scope="module")
 def forged(quickstart: Cluster) -> dict[str, str]:
-    """The labels by which the cluster's policies know its gateways."""
-    labels: dict[str, str] = quickstart.pods("gateway")[0].read()["metadata"]["labels"]
-    return {key: value for key, value in labels.items() if key != "pod-template-hash"}
+    return forged_labels(quickstart)
 
 
 @pytest.fixture(scope="module")
@@ -167,8 +102,8 @@ def world(product: Product, other: Cluster, sources: dict[str, Pod | Host | Prod
     operator = next(pod for pod in product.list("Pod", OPERATOR_NAMESPACE) if pod["status"].get("podIP"))
     internet = product.host("internet", "10.200.0.98")
     with (
-        _answering(product.name, *METADATA),
-        _answering(
+        packets.answering(product.name, *METADATA),
+        packets.answering(
             netns.client_namespace(product.layout, "internet"), *INTERNET, ways=(product.name, str(internet.address))
         ),
     ):
@@ -180,52 +115,11 @@ def world(product: Product, other: Cluster, sources: dict[str, Pod | Host | Prod
             "store": (str(product.layout.address), 8333),
             "instance metadata": METADATA,
             "internet": INTERNET,
-            "pod of another namespace": (_listener(product).address, 8000),
+            "pod of another namespace": (packets.listener(product).address, 8000),
             "operator": (operator["status"]["podIP"], 8080),
             "another cluster's gateway": (other.pods("gateway")[0].address, 19530),
             "another cluster's Milvus": (other.pods("milvus")[0].address, 9091),
         }
-
-
-def _listener(product: Product) -> Pod:
-    return product.pod(
-        ELSEWHERE, "listener", command=("python3", "-m", "http.server", "8000", "--directory", "/proc/self")
-    )
-
-
-@contextmanager
-def _answering(namespace: str, address: str, port: int, *, ways: tuple[str, str] | None = None) -> Iterator[None]:
-    """A TCP server on an address put on loopback of a network namespace; `ways`: where a route to it is needed, and by whom."""
-
-    def ip(where: str, *words: str) -> None:
-        subprocess.run(["ip", "-n", where, *words], check=True, capture_output=True)
-
-    ip(namespace, "address", "replace", f"{address}/32", "dev", "lo")
-    if ways:
-        ip(ways[0], "route", "replace", address, "via", ways[1])
-    with netns.inside(namespace):
-        server = socket.create_server((address, port))
-    done = threading.Event()
-    server.settimeout(0.2)
-
-    def serve() -> None:
-        while not done.is_set():
-            try:
-                server.accept()[0].close()
-            except TimeoutError:
-                continue
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        server.close()
-        if ways:
-            ip(ways[0], "route", "del", address)
-        ip(namespace, "address", "del", f"{address}/32", "dev", "lo")
 
 
 CLUSTERS_OWN = frozenset({"another cluster's gateway", "another cluster's Milvus", "operator"})

@@ -47,6 +47,8 @@ class Module:
     targets: tuple[str, ...] = ("tool",)  # "tool": everything its go.mod names as a tool
     ldflags: str = ""
     renames: tuple[tuple[str, str], ...] = ()
+    for_tests: bool = False
+    """Only tests ask it: `build` brings it, and `up` does not wait for it."""
 
     @property
     def source(self) -> Path:
@@ -85,6 +87,7 @@ MODULES_IN_ORDER: tuple[Module, ...] = (
     Module(name="certmanager", binaries=("certmanager",), seconds=180, targets=(".",)),
     Module(name="pebble", binaries=("pebble",), seconds=10),
     Module(name="helm", binaries=("helm",), seconds=90),
+    Module(name="cyclonus", binaries=("cyclonus",), seconds=60, targets=(".",), for_tests=True),
 )
 BY_BINARY = {binary: module for module in MODULES_IN_ORDER for binary in module.binaries}
 
@@ -106,9 +109,9 @@ def of_environment(name: str) -> Path:
     return found
 
 
-def missing() -> list[Module]:
-    """Modules that must be built, in order."""
-    return [module for module in MODULES_IN_ORDER if not module.present()]
+def missing(*, to_run: bool = False) -> list[Module]:
+    """Modules that must be built, in order; `to_run`: those that the cluster itself needs."""
+    return [module for module in MODULES_IN_ORDER if not module.present() and not (to_run and module.for_tests)]
 
 
 def ensure(module: Module, progress: Progress) -> None:

@@ -116,7 +116,7 @@ def up(layout: Layout, progress: Progress) -> Report:
     host.load_modules()
     host.require_machine()
     host.ensure_packages(progress)
-    absent = build.missing()
+    absent = build.missing(to_run=True)
     _announce(absent, progress)
     images = _build(absent, progress)
     with locked(layout, progress):

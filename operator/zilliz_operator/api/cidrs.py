@@ -43,6 +43,14 @@ def is_anywhere(text: str) -> bool:
     return block is not None and block.prefixlen < (ANYWHERE_IPV4 if block.version == 4 else ANYWHERE_IPV6)
 
 
+def overlap(one: str, other: str) -> bool:
+    """Whether two blocks share an address. What is no block shares none."""
+    a, b = parse_cidr(one), parse_cidr(other)
+    if isinstance(a, IPv4Network) and isinstance(b, IPv4Network):
+        return a.overlaps(b)
+    return isinstance(a, IPv6Network) and isinstance(b, IPv6Network) and a.overlaps(b)
+
+
 NOT_A_CIDR: Final = (
     "is not a CIDR block: write 203.0.113.0/24 for a network, 203.0.113.7/32 or 2001:db8::7/128 for one address"
 )

@@ -38,7 +38,7 @@ class ConditionType(StrEnum):
 
 CONDITION_MEANINGS: Final[dict[ConditionType, str]] = {
     ConditionType.NAMESPACE_ISOLATED: "The cluster lives in a namespace of its own, with Pod Security, quota and limits, that carries our mark.",
-    ConditionType.NETWORK_ISOLATED: "Network policies deny everything in both directions but the few named paths.",
+    ConditionType.NETWORK_ISOLATED: "Network policies deny everything in both directions but the few named paths, nobody adds to them, and our own knock at a port that they keep shut is not let in.",
     ConditionType.VPC_ISOLATED: "On a data plane with cloud aws: control plane and data plane are in different VPCs, and nothing undeclared joins them.",
     ConditionType.STORAGE_SECURED: "The cluster's buckets exist, are ours, are encrypted and refuse plain HTTP, and the class of its volume encrypts; what the store cannot do or nobody can tell is said.",
     ConditionType.IDENTITY_SCOPED: "Each of the cluster's identities at the object store can reach its own buckets and nothing else, and no key is left over.",
@@ -145,6 +145,8 @@ class Reason(StrEnum):
     CIDRS_OVERLAP = "CIDRsOverlap"
     LOAD_BALANCER_UNFIT = "LoadBalancerUnfit"
     FOREIGN_PRINCIPAL = "ForeignPrincipal"
+    POLICIES_NOT_ENFORCED = "PoliciesNotEnforced"
+    WIDENED_BY_OTHERS = "WidenedByOthers"
     NO_BACKUP_POLICY = "NoBackupPolicy"
     NOT_YET = "NotYet"
     CLUSTER_NOT_FOUND = "ClusterNotFound"
@@ -244,6 +246,8 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.CIDRS_OVERLAP: ReasonInfo("The VPCs are joined as declared, and their addresses overlap: no address tells which side it is on.", "Give one of the VPCs other addresses, or remove the link."),
     Reason.LOAD_BALANCER_UNFIT: ReasonInfo("No endpoint service can stand in front of this load balancer; the message says why.", "Install the AWS Load Balancer Controller on the data plane, and let it serve the Service gateway."),
     Reason.FOREIGN_PRINCIPAL: ReasonInfo("Somebody else allowed an AWS principal at the cluster's endpoint service. It was left alone, and the operator accepts none of its endpoints.", "Add the principal to spec.privateLink.allowedPrincipals, or take it out of the service in AWS."),
+    Reason.POLICIES_NOT_ENFORCED: ReasonInfo("The network policies are stored, and nobody enforces them: the operator's own knock got in where it must not.", "Install a network plugin that enforces NetworkPolicy, or switch its enforcement on. Until then every pod of that Kubernetes reaches Milvus' ports."),
+    Reason.WIDENED_BY_OTHERS: ReasonInfo("Somebody else's NetworkPolicy in the cluster namespace lets in or out what ours do not. We do not remove it.", "Delete the policies that the message names; who needs access belongs on an Allowlist."),
     Reason.NO_BACKUP_POLICY: ReasonInfo("No backup policy covers the cluster.", "Create a BackupPolicy that selects it."),
     Reason.NOT_YET: ReasonInfo("This version of the operator does not do this yet, and does not claim it.", "Use what the message names instead; docs/security.md says what is kept today.", terminal=True),
     Reason.CLUSTER_NOT_FOUND: ReasonInfo("The cluster that the spec names does not exist in this project.", "Correct spec.cluster, or create the cluster."),

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from zilliz_operator.api.base import LIST_SET, Column, Model, Resource, ResourceStatus, list_map, ready_columns
-from zilliz_operator.api.cidrs import cidr_rules
+from zilliz_operator.api.cidrs import cidr_rules, overlap
 from zilliz_operator.api.fields import (
     Arn,
     CidrText,
@@ -134,6 +134,9 @@ class Network(Model):
     """Service addresses."""
     node_cidrs: Cidrs = ()
     """Node addresses: kubelet probes come from there."""
+    vpc_cidrs: Cidrs = ()
+    """Other addresses of the data plane's VPC and of networks joined with it. Like the pods', Services', nodes', load
+    balancers' and operator's they are cut out of any wider range that clusters may reach."""
     load_balancer_cidrs: Cidrs = ()
     """Load balancers that speak the PROXY protocol to the gateways; their word about the client is believed."""
     operator_cidrs: Cidrs = ()
@@ -260,6 +263,7 @@ _CIDR_LISTS: Final = (
     "spec.network.podCIDRs[]",
     "spec.network.serviceCIDRs[]",
     "spec.network.nodeCIDRs[]",
+    "spec.network.vpcCIDRs[]",
     "spec.network.loadBalancerCIDRs[]",
     "spec.network.operatorCIDRs[]",
 )
@@ -434,6 +438,35 @@ _TRUST_RULES: Final = (
 )
 
 
+_ONE_OWNER: Final = "overlap: an address belongs to a pod or to a Service, so correct one of them"
+_PODS: Final = "self.podCIDRs.filter(pod, isCIDR(pod))"
+_SERVICES: Final = "self.serviceCIDRs.filter(service, isCIDR(service))"
+_MEET: Final = "(cidr(pod).containsCIDR(service) || cidr(service).containsCIDR(pod))"
+
+
+def _separate(network: Network) -> bool:
+    return not any(overlap(pod, service) for pod in network.pod_cidrs for service in network.service_cidrs)
+
+
+_NETWORK_RULES: Final = (
+    Rule(
+        "spec.network",
+        f"!has(self.podCIDRs) || !has(self.serviceCIDRs) || !{_PODS}.exists(pod, {_SERVICES}.exists(service, {_MEET}))",
+        f"podCIDRs and serviceCIDRs {_ONE_OWNER}",
+        check=_separate,
+        # all blocks, not those that meet: the API server cannot price the length of a filtered list
+        message_expression=(
+            f"'podCIDRs %s and serviceCIDRs %s {_ONE_OWNER}'"
+            ".format([self.podCIDRs.join(', '), self.serviceCIDRs.join(', ')])"
+        ),
+        explain=lambda network: (
+            f"podCIDRs {', '.join(network.pod_cidrs)} and serviceCIDRs {', '.join(network.service_cidrs)} {_ONE_OWNER}"
+        ),
+        field_path=".serviceCIDRs",
+    ),
+)
+
+
 class DataPlane(Resource):
     """One Kubernetes cluster, one region, one object store, one issuer: where clusters run. Written once by the
     platform team."""
@@ -446,6 +479,7 @@ class DataPlane(Resource):
         *_STORE_RULES,
         *_TRUST_RULES,
         *_VOLUME_RULES,
+        *_NETWORK_RULES,
         *(rule for path in _CIDR_LISTS for rule in cidr_rules(path)),
     )
     COLUMNS = ready_columns(

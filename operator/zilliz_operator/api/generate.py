@@ -37,6 +37,7 @@ def outputs(root: Path = REPOSITORY) -> dict[str, str]:
     }
     written["docs/reference/README.md"] = pages.index_page()
     written["docs/reference/conditions.md"] = pages.conditions_page()
+    written["docs/reference/ports.md"] = pages.ports_page()
     written["docs/security.md"] = pages.security_page()
     return written
 

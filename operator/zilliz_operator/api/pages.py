@@ -12,6 +12,7 @@ import yaml
 from zilliz_operator.api.base import Resource
 from zilliz_operator.api.conditions import CLUSTER_PROMISES, CONDITION_MEANINGS, REASONS, ConditionType, Reason
 from zilliz_operator.api.crd import description, schema
+from zilliz_operator.api.flows import ANY_PORT, FLOWS, LISTENERS, OWN, STORE_PORT, Flow, Listener, Party, When
 from zilliz_operator.api.kinds import KINDS, SHORT_NAMES
 from zilliz_operator.api.names import API_VERSION
 from zilliz_operator.api.privileges import PrivilegeLevel, at
@@ -56,7 +57,8 @@ def index_page() -> str:
         "nowhere else, "
         "and the operator never writes a `spec`.",
         _table(("Kind", "Short", "Scope", "What it is"), rows),
-        "Statuses: [conditions and reasons](conditions.md). Promises and their proof: [security](../security.md).",
+        "Statuses: [conditions and reasons](conditions.md). Who may connect to whom: [ports](ports.md). Promises and "
+        "their proof: [security](../security.md).",
     )
 
 
@@ -101,6 +103,44 @@ def conditions_page() -> str:
         "A reason marked *Stalled* needs a change by a person; all others heal by themselves once their cause is gone.",
         _table(("Reason", "What it means", "What to do", ""), (_reason(each) for each in sorted(Reason))),
     )
+
+
+def ports_page() -> str:
+    """docs/reference/ports.md."""
+    without = [each for each in Party if not any(each in (flow.source, flow.target) for flow in FLOWS)]
+    listeners = ((each.party, each.port, each.speaks, _heard_by(each)) for each in LISTENERS)
+    return _page(
+        "# Ports: who may connect to whom",
+        "Every connection that the network policies of a cluster let through. **What is not in these tables is refused, "
+        "in both directions.** How it is enforced, checked and proved: [network](../network.md).",
+        "## Into a cluster, and inside it",
+        _table(_FLOW_HEADING, (_flow(each) for each in FLOWS if each.target in OWN)),
+        f"The own node is let through by Kubernetes itself, whatever a policy says: {_KUBELET}.",
+        "## Out of a cluster",
+        _table(_FLOW_HEADING, (_flow(each) for each in FLOWS if each.target not in OWN)),
+        "## What listens",
+        _table(("Pods", "Port", "Speaks", "Heard by"), listeners),
+        "## Nobody's business",
+        "No flow begins or ends at: " + ", ".join(f"*{each}*" for each in without) + ".",
+    )
+
+
+_FLOW_HEADING: Final = ("From", "To", "Ports", "What for", "When")
+_KUBELET: Final = "its kubelet has to reach the probes"
+
+
+def _flow(flow: Flow) -> tuple[str, ...]:
+    shown = {ANY_PORT: "any port", STORE_PORT: "the store's port"}
+    ports = ", ".join(shown.get(port, str(port)) for port in flow.ports)
+    when = "" if flow.when is When.ALWAYS else flow.when
+    return flow.source, flow.target, f"{ports} {'/'.join(flow.protocols)}", flow.purpose, when
+
+
+def _heard_by(listener: Listener) -> str:
+    if listener.loopback:
+        return "nobody outside of its pod"
+    sources = [flow.source for flow in FLOWS if flow.target is listener.party and listener.port in flow.ports]
+    return ", ".join(sources) or "its own node only"
 
 
 def security_page() -> str:

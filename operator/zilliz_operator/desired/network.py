@@ -19,8 +19,11 @@ from .manifest import Manifest, manifest
 Network = IPv4Network | IPv6Network
 
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
-NEVER_REACHED = ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32")
-"""Link-local addresses and AWS' IPv6 metadata addresses: instance metadata hands out the node's identity."""
+NEVER_REACHED = ("169.254.0.0/16", "168.63.129.16/32", "100.100.100.200/32", "fe80::/10", "fd00:ec2::/32")
+"""Link-local addresses, and where clouds answer besides (Azure, Alibaba, AWS by IPv6): instance metadata hands out the
+node's identity."""
+NAT64 = IPv6Network("64:ff9b::/96")
+"""Whoever reaches this by IPv6 reaches the IPv4 address in its last 32 bits, where the network translates."""
 MILVUS_PORTS = (names.MILVUS_GRPC, names.MILVUS_REST, names.MILVUS_OPS)
 ENGINE_LABELS = {"app.kubernetes.io/name": "milvus", "app.kubernetes.io/instance": MILVUS}
 """What the Milvus operator puts on the pods of a `Milvus` named `milvus`."""
@@ -139,16 +142,31 @@ def store_port(ctx: ClusterContext) -> int:
 def store_peers(ctx: ClusterContext) -> list[dict[str, Any]]:
     """Where the store answers: as declared, else its address when the endpoint is one, else the internet.
 
-    From a range wider than it, everything inside the data plane and instance metadata are cut out.
+    From a range wider than it, everything inside the data plane, the control plane and instance metadata are cut out.
     """
     storage = ctx.data_plane.object_storage
     declared: Sequence[str] = storage.cidrs or _literal(storage.endpoint) or _internet(ctx)
-    network = ctx.data_plane.network
-    inside = (*network.pod_cidrs, *network.service_cidrs, *network.node_cidrs, *NEVER_REACHED)
-    forbidden = [ip_network(text) for text in inside]
-    metadata = [ip_network(text) for text in NEVER_REACHED]
+    metadata = _both_ways(NEVER_REACHED)
+    forbidden = [*_both_ways(inside(ctx)), *metadata]
     allowed = [ip_network(text) for text in ordered(declared)]
-    return [_cut(block, forbidden) for block in allowed if not any(_within(block, hidden) for hidden in metadata)]
+    peers = [_cut(block, forbidden) for block in allowed if not any(_within(block, hidden) for hidden in metadata)]
+    return [peer for peer in peers if peer is not None]
+
+
+def inside(ctx: ClusterContext) -> tuple[str, ...]:
+    """Everything that the data plane declares as its own, or as the operator's."""
+    network = ctx.data_plane.network
+    own = (*network.pod_cidrs, *network.service_cidrs, *network.node_cidrs, *network.vpc_cidrs)
+    return (*own, *network.load_balancer_cidrs, *network.operator_cidrs)
+
+
+def shut_to_operator(ctx: ClusterContext) -> dict[str, int]:
+    """A port of each component that listens and that no policy opens to the operator. Whoever enforces policies keeps it
+    from connecting there; if it connects, nobody does."""
+    watches = (
+        ctx.data_plane.network.monitoring_namespace == ctx.operator_namespace and ctx.data_plane.kubernetes is None
+    )
+    return {MILVUS: names.MILVUS_OPS} | ({} if watches else {GATEWAY: names.METRICS_PORT})
 
 
 def ordered(cidrs: Sequence[str]) -> list[str]:
@@ -180,12 +198,26 @@ def _within(inner: Network, outer: Network) -> bool:
     return False
 
 
-def _cut(block: Network, forbidden: Sequence[Network]) -> dict[str, Any]:
+def _both_ways(cidrs: Sequence[str]) -> list[Network]:
+    """The blocks, and those of IPv4 once more as NAT64 shows them."""
+    blocks = [ip_network(text) for text in cidrs]
+    shown = [
+        IPv6Network((int(NAT64.network_address) + int(block.network_address), 96 + block.prefixlen))
+        for block in blocks
+        if isinstance(block, IPv4Network)
+    ]
+    return [*blocks, *shown]
+
+
+def _cut(block: Network, forbidden: Sequence[Network]) -> dict[str, Any] | None:
+    """A peer: the block without what is forbidden inside it. None when nothing is left of it."""
     holes = [hole for hole in forbidden if hole != block and _within(hole, block)]
     v4 = collapse_addresses(hole for hole in holes if isinstance(hole, IPv4Network))
     v6 = collapse_addresses(hole for hole in holes if isinstance(hole, IPv6Network))
-    cut = [str(hole) for hole in (*v4, *v6)]
-    return {"ipBlock": {"cidr": str(block), **({"except": cut} if cut else {})}}
+    cut: list[Network] = [*v4, *v6]
+    if block in cut:
+        return None
+    return {"ipBlock": {"cidr": str(block), **({"except": [str(hole) for hole in cut]} if cut else {})}}
 
 
 def _distinct(workloads: Sequence[Workload]) -> list[tuple[str, tuple[tuple[str, str], ...]]]:

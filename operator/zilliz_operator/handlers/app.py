@@ -16,6 +16,7 @@ import kopf
 from zilliz_operator.adapters.access import ClusterAccess
 from zilliz_operator.adapters.clock import SystemClock
 from zilliz_operator.adapters.door_probe import TlsDoorProbe
+from zilliz_operator.adapters.knock import TcpKnocker
 from zilliz_operator.adapters.kube import KubeClient
 from zilliz_operator.adapters.lease import LeaseElection
 from zilliz_operator.adapters.milvus import PymilvusAdmin
@@ -154,6 +155,7 @@ async def _operate(
         milvus=PymilvusAdmin(threads),
         probe=TlsDoorProbe(threads),
         clock=clock,
+        knocker=TcpKnocker(),
         randomness=SystemSecrets(),
         operator_namespace=config.namespace,
         operator_image=config.operator_image,

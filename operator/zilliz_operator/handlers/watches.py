@@ -42,6 +42,8 @@ CHILD_KINDS = (
 """Kinds of children, watched where they carry our label, so that a change by hand is repaired in seconds."""
 
 MANAGED_SELECTOR = "app.kubernetes.io/managed-by=zilliz-operator"
+WATCHED_WHOLE = frozenset({"NetworkPolicy"})
+"""Kinds of which strangers' objects are watched too: a policy that somebody adds beside ours opens what they leave shut."""
 
 Wake = Callable[[Key, float], None]
 Teardown = Callable[[Key], Any]
@@ -64,6 +66,8 @@ class Roster:
 
     def living_in(self, namespace: str) -> Iterable[Key]:
         """The cluster whose own namespace this is."""
+        if not namespace.startswith(names.cluster_namespace("")):
+            return []
         clusters = ((uid, key) for uid, key in self._uids.items() if key.kind == "ZillizCluster")
         return [key for uid, key in clusters if names.cluster_namespace(names.cluster_id(uid)) == namespace]
 
@@ -117,6 +121,12 @@ def child_wakes(labels: Any, roster: Roster, *, namespace: str) -> list[Key]:
     return [*roster.living_in(namespace), *roster.keys("AccessPolicy", namespace=namespace)]
 
 
+def is_managed(labels: Any) -> bool:
+    """Whether an object carries the mark that the watches select by."""
+    label, _, value = MANAGED_SELECTOR.partition("=")
+    return bool(labels.get(label) == value)
+
+
 def register(
     registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, *, roster: Roster, wake: Wake, teardown: Teardown
 ) -> None:
@@ -127,7 +137,8 @@ def register(
         _hold_until_torn_down(registry, kind, teardown=teardown)
     for kind in CHILD_KINDS:
         resource = _resource(kind)
-        settings.watching.label_selectors[resource] = MANAGED_SELECTOR
+        if kind not in WATCHED_WHOLE:
+            settings.watching.label_selectors[resource] = MANAGED_SELECTOR
         _watch_children(registry, kind, roster=roster, wake=wake)
 
 
@@ -169,7 +180,9 @@ def _hold_until_torn_down(registry: kopf.OperatorRegistry, kind: str, *, teardow
 
 def _watch_children(registry: kopf.OperatorRegistry, kind: str, *, roster: Roster, wake: Wake) -> None:
     async def changed(labels: Any, namespace: str | None, name: str, **_: Any) -> None:
-        for key in child_wakes(labels, roster, namespace=namespace or name):  # a Namespace lies in none but its own
+        where = namespace or name  # a Namespace lies in none but its own
+        woken = child_wakes(labels, roster, namespace=where) if is_managed(labels) else roster.living_in(where)
+        for key in woken:
             wake(key, 0.0)
 
     kopf.on.event(*_resource(kind), registry=registry, id="changed")(changed)

@@ -30,6 +30,8 @@ APPLIED_KINDS = (
 """Kinds that we apply in a cluster namespace, and prune there."""
 
 OBSERVED_KINDS = (*APPLIED_KINDS, "Pod")
+WITH_FOREIGN = frozenset({"NetworkPolicy"})
+"""Kinds of which we read everybody's: network policies add up, so that a stranger's opens what ours leave shut."""
 
 
 class Held(NotReady):
@@ -38,9 +40,10 @@ class Held(NotReady):
 
 @dataclass(slots=True)
 class Live:
-    """What exists in one cluster namespace and carries the cluster's mark."""
+    """What exists in one cluster namespace and carries the cluster's mark; and what is `foreign` there, of some kinds."""
 
     objects: dict[tuple[str, str], Manifest] = field(default_factory=dict)
+    foreign: list[Manifest] = field(default_factory=list)
 
     def get(self, kind: str, name: str) -> Manifest | None:
         return self.objects.get((kind, name))
@@ -56,9 +59,13 @@ async def observe(kube: Kube, *, namespace: str, uid: str) -> Live:
     """Every child of ours. cert-manager's Secrets carry no mark of ours: read them by name."""
     live = Live()
     mark = {names.CLUSTER_UID_LABEL: uid}
-    for found in await asyncio.gather(*(kube.list(kind, namespace, labels=mark) for kind in OBSERVED_KINDS)):
+    listings = (kube.list(kind, namespace, labels=None if kind in WITH_FOREIGN else mark) for kind in OBSERVED_KINDS)
+    for kind, found in zip(OBSERVED_KINDS, await asyncio.gather(*listings), strict=True):
         for obj in found:
-            live.put(obj)
+            if mark.items() <= (obj["metadata"].get("labels") or {}).items():
+                live.put(obj)
+            elif not obj["metadata"].get("deletionTimestamp"):
+                live.foreign.append({**obj, "kind": kind})
     return live
 
 

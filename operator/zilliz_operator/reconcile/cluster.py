@@ -28,6 +28,7 @@ from zilliz_operator.policy import claims, versions
 from zilliz_operator.policy.status import FALSE, UNKNOWN, StepResult, conditions
 from zilliz_operator.reconcile import accepted, children, recycle, statuses, vault
 from zilliz_operator.reconcile.accesspolicy import WITH_SECRET, ends, made_by, secret_of
+from zilliz_operator.reconcile.canary import Canary
 from zilliz_operator.reconcile.dataplane import prefix_holder
 from zilliz_operator.reconcile.pass_ import Pass, World
 from zilliz_operator.reconcile.ports import Manifest
@@ -58,7 +59,7 @@ C = ConditionType
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`run` gives condition `type`, or None when there is nothing to say; it is tried only while everything in `needs` is kept,
+    """`run` gives condition `type`, or None when there is nothing to say; it is tried only while everything in `needs` stands,
     and only for clusters that it `concerns`."""
 
     type: ConditionType
@@ -91,10 +92,12 @@ class ClusterReconciler:
     def __init__(self, world: World, *, observe: Observe) -> None:
         self._world = world
         self._observe = observe
+        self._canary = Canary(world.knocker, world.clock)
 
     async def reconcile(self, key: Key) -> Outcome:
         raw = await self._world.hub.get("ZillizCluster", key.name, key.namespace)
         if raw is None:
+            self._canary.forget(key)
             return Outcome(alive=False)
         raw = {**raw, "kind": "ZillizCluster"}
         if raw["metadata"].get("deletionTimestamp"):
@@ -222,6 +225,7 @@ class ClusterReconciler:
             allowlists=allowlists,
             policies=policies,
             subject_secrets=secrets,
+            canary=self._canary,
             public_issuer=public,
             trouble=asked.refused or trouble,
             private_link=(raw.get("status") or {}).get("privateLink"),
@@ -288,7 +292,7 @@ class ClusterReconciler:
         for step in STEPS:
             if not step.concerns(p):
                 continue
-            missing = next((need for need in step.needs if not p.kept(need)), None)
+            missing = next((need for need in step.needs if not p.stands(need)), None)
             if missing is not None:
                 p.complete = False
                 p.results.append(waits(step.type, for_=missing))

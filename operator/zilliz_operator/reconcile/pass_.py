@@ -11,18 +11,20 @@ from typing import Any, Protocol
 from zilliz_operator.api import names
 from zilliz_operator.api.accesspolicy import AccessPolicy
 from zilliz_operator.api.allowlist import Allowlist
-from zilliz_operator.api.conditions import ConditionType
+from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.dataplane import DataPlane
 from zilliz_operator.api.exceptions import ZillizError
 from zilliz_operator.api.zillizcluster import ZillizCluster
 from zilliz_operator.desired.context import ClusterContext
 from zilliz_operator.policy.status import StepResult
+from zilliz_operator.reconcile.canary import Canary
 from zilliz_operator.reconcile.children import Live
 from zilliz_operator.reconcile.ports import (
     Clock,
     CloudNetwork,
     DoorAddress,
     DoorProbe,
+    Knocker,
     Kube,
     Manifest,
     MilvusAdmin,
@@ -31,6 +33,9 @@ from zilliz_operator.reconcile.ports import (
 )
 from zilliz_operator.reconcile.sweeps import Sweeps
 from zilliz_operator.reconcile.vault import Vault
+
+BROKEN_BY_OTHERS = frozenset({Reason.POLICIES_NOT_ENFORCED, Reason.WIDENED_BY_OTHERS})
+"""Our part is in place, and going on makes nothing worse: an address taken off a list must reach the gateways all the more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +95,7 @@ class World:
     data_planes: DataPlanes
     milvus: MilvusAdmin
     probe: DoorProbe
+    knocker: Knocker
     clock: Clock
     randomness: Secrets
     operator_namespace: str
@@ -99,15 +105,6 @@ class World:
     """Callable: whether this replica still leads. Asked before whatever cannot be undone."""
     sweeps: Sweeps
     """What the cloud answered last."""
-
-
-@dataclass(frozen=True, slots=True)
-class Knocker:
-    """A subject's secret as read from the project: an API key's digest, or a cluster user's password."""
-
-    policy: AccessPolicy
-    subject: Any
-    secret: Manifest | None
 
 
 @dataclass(slots=True)
@@ -126,6 +123,7 @@ class Pass:
     policies: Sequence[AccessPolicy]
     subject_secrets: dict[str, Manifest]
     """Secrets of the project that policies' subjects name, by name; those that exist."""
+    canary: Canary
     public_issuer: bool = False
     """The door's issuer proves names in public DNS: its certificate carries no name from inside Kubernetes."""
     results: list[StepResult] = field(default_factory=list)
@@ -164,6 +162,11 @@ class Pass:
 
     def kept(self, *types: ConditionType) -> bool:
         return all((found := self.result(type)) is not None and found.kept for type in types)
+
+    def stands(self, type: ConditionType) -> bool:
+        """Whether what is built on this promise may go on: it is kept, or only others break it."""
+        found = self.result(type)
+        return found is not None and (found.kept or found.reason in BROKEN_BY_OTHERS)
 
 
 @dataclass(frozen=True, slots=True)

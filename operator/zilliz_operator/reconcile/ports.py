@@ -5,7 +5,7 @@ exceptions of `zilliz_operator.api.exceptions`: `Unavailable` (an outage: retry)
 wrong), `NotReady` (not there yet), `NameTaken` (someone else owns it), `Conflict` (changed under us).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ __all__ = [
     "DoorProbe",
     "Grant",
     "KeyPair",
+    "Knocker",
     "Kube",
     "Manifest",
     "MilvusAdmin",
@@ -197,4 +198,11 @@ class DoorProbe(Protocol):
     ) -> DoorFinding:
         """Knock as an outsider and as ourselves. Checks: certificate, tls11_refused, weak_cipher_refused, anonymous_refused,
         wrong_credentials_refused, and (when `outsider_expected`: our address is not on the list) outsider_refused."""
+        ...
+
+
+class Knocker(Protocol):
+    async def opened(self, targets: Iterable[tuple[str, int]]) -> Mapping[tuple[str, int], str]:
+        """Those of the addresses and ports that take a TCP connection from where we run, each with our own address on it.
+        Whoever refuses, is silent or cannot be reached is left out; nothing is raised."""
         ...

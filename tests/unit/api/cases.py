@@ -107,6 +107,7 @@ PLANE: Spec = {
         "podCIDRs": ["10.244.0.0/16"],
         "serviceCIDRs": ["10.96.0.0/12"],
         "nodeCIDRs": ["10.0.0.0/16"],
+        "vpcCIDRs": ["10.0.0.0/8"],
         "loadBalancerCIDRs": ["10.1.0.0/24"],
         "operatorCIDRs": ["10.2.0.0/24"],
     },
@@ -206,6 +207,7 @@ GOOD: tuple[Case, ...] = (
     Case(id="cluster-resized", kind="ZillizCluster", spec=change(CLUSTER, "size.cuSize", 16), old=CLUSTER),
     Case(id="plane-aws", kind="DataPlane", spec=PLANE),
     Case(id="plane-s3", kind="DataPlane", spec=S3_PLANE),
+    Case(id="plane-dual-stack", kind="DataPlane", spec=change(change(PLANE, "network.podCIDRs", ["10.244.0.0/16", "fd00:10::/56"]), "network.serviceCIDRs", ["10.96.0.0/12", "fd00:20::/112"])),
     Case(id="plane-unchanged", kind="DataPlane", spec=PLANE, old=PLANE),
     Case(id="plane-external-issuer", kind="DataPlane", spec=change(S3_PLANE, "certificates.issuerRef", {"name": "pca", "kind": "AWSPCAClusterIssuer", "group": "awspca.cert-manager.io"})),
     Case(id="plane-acm", kind="DataPlane", spec=change(PLANE, "certificates", {"acm": {"certificateArn": "arn:aws:acm:us-west-2:111122223333:certificate/ab"}, "domain": "acme.com"})),
@@ -323,13 +325,23 @@ PLANE_BAD: tuple[Case, ...] = (
     _refused("keys-http", "DataPlane", change(PLANE, "sso.0.jwksURL", "http://idp"), {"spec.sso[0].jwksURL": "https://"}),
     *(
         case
-        for path in ("objectStorage.cidrs", "network.podCIDRs", "network.serviceCIDRs", "network.nodeCIDRs", "network.loadBalancerCIDRs", "network.operatorCIDRs")
+        for path in ("objectStorage.cidrs", "network.podCIDRs", "network.serviceCIDRs", "network.nodeCIDRs", "network.vpcCIDRs", "network.loadBalancerCIDRs", "network.operatorCIDRs")
         for case in (
             _refused(f"{path}-address", "DataPlane", change(PLANE, path, ["10.0.0.1"]), {f"spec.{path}[0]": "is not a CIDR block"}),
             _refused(f"{path}-host-bits", "DataPlane", change(PLANE, path, ["10.0.0.1/16"]), {f"spec.{path}[0]": "write 10.0.0.0/16 instead"}),
         )
     ),
     *(_schema(f"link-{number}", "DataPlane", change(PLANE, "network.declaredLinks", [text]), "spec.network.declaredLinks[0]") for number, text in enumerate(("*", "igw-1", "vpc-1", "pcx_1", "tgw-"))),
+    *(
+        _refused(f"overlap-{number}", "DataPlane", change(change(PLANE, "network.podCIDRs", pods), "network.serviceCIDRs", services), {"spec.network.serviceCIDRs": words})
+        for number, (pods, services, words) in enumerate((
+            (["10.96.0.0/16"], ["10.96.0.0/16"], "podCIDRs 10.96.0.0/16 and serviceCIDRs 10.96.0.0/16 overlap: an address belongs to a pod or to a Service, so correct one of them"),
+            (["10.64.0.0/16", "10.0.0.0/8"], ["172.20.0.0/16", "10.96.0.0/12"], "podCIDRs 10.64.0.0/16, 10.0.0.0/8 and serviceCIDRs 172.20.0.0/16, 10.96.0.0/12 overlap"),
+            (["10.96.3.0/24", "10.97.0.0/16"], ["10.96.0.0/12"], "podCIDRs 10.96.3.0/24, 10.97.0.0/16 and serviceCIDRs 10.96.0.0/12 overlap"),
+            (["10.244.0.0/16", "fd00:10::/56"], ["10.96.0.0/12", "fd00::/8"], "podCIDRs 10.244.0.0/16, fd00:10::/56 and serviceCIDRs 10.96.0.0/12, fd00::/8 overlap"),
+        ))
+    ),
+    _refused("overlap-beside-nonsense", "DataPlane", change(PLANE, "network.podCIDRs", ["10.96.0.0/12", "nonsense"]), {"spec.network.serviceCIDRs": "podCIDRs 10.96.0.0/12, nonsense and serviceCIDRs 10.96.0.0/12 overlap", "spec.network.podCIDRs[1]": "is not a CIDR block"}),
     _schema("no-versions", "DataPlane", change(PLANE, "versions", []), "spec.versions"),
     _schema("rotate-never", "DataPlane", change(S3_PLANE, "objectStorage.rotateAfterDays", 0), "spec.objectStorage.rotateAfterDays"),
     _schema("rotate-seldom", "DataPlane", change(S3_PLANE, "objectStorage.rotateAfterDays", 366), "spec.objectStorage.rotateAfterDays"),

@@ -199,7 +199,7 @@ class TestNetwork:
         assert metrics["from"] == [
             {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
         ]
-        dns, doors, api_server, store = spec["egress"]
+        dns, doors, *shut, api_server, store = spec["egress"]
         assert [port["port"] for port in dns["ports"]] == [53, 53]
         assert doors["to"] == [
             {
@@ -210,6 +210,10 @@ class TestNetwork:
             }
         ]
         assert [port["port"] for port in doors["ports"]] == [19530]
+        for rule, (component, port) in zip(shut, (("gateway", 9530), ("milvus", 9091)), strict=True):
+            assert rule["to"][0]["namespaceSelector"] == doors["to"][0]["namespaceSelector"]
+            assert rule["to"][0]["podSelector"] == {"matchLabels": {"app.kubernetes.io/component": component}}
+            assert rule["ports"] == [{"protocol": "TCP", "port": port}]
         assert [port["port"] for port in api_server["ports"]] == [443, 6443]
         assert [port["port"] for port in store["ports"]] == [443]
 

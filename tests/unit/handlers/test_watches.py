@@ -115,7 +115,8 @@ async def test_children_are_watched_by_label_and_by_events_alone() -> None:
     made = Registered()
     changing = {h.selector.any_name for h in made.registry._changing.get_all_handlers() if h.selector is not None}
     assert changing == {KINDS[kind].plural for kind in watches.OWN_KINDS}
-    assert len(made.settings.watching.label_selectors) == len(watches.CHILD_KINDS)
+    selected = set(watches.CHILD_KINDS) - watches.WATCHED_WHOLE
+    assert len(made.settings.watching.label_selectors) == len(selected)
     assert set(made.settings.watching.label_selectors.values()) == {watches.MANAGED_SELECTOR}
 
 
@@ -165,3 +166,16 @@ def test_what_kopf_remembers_is_the_generation_alone() -> None:
     annotated = kopf.Body({"metadata": {"annotations": {"byoc.zilliz.com/handled-generation": "7"}}})
     assert store.fetch(body=annotated) == essence
     assert store.fetch(body=body) is None
+
+
+async def test_a_policy_that_a_stranger_adds_wakes_the_cluster_of_that_namespace_alone() -> None:
+    made = Registered()
+    made.roster.saw(SEARCH, uid="uid-0")
+    made.roster.saw(APP, uid="uid-3")
+    changed = made.handler("networkpolicies", "changed").fn
+    space = names.cluster_namespace(names.cluster_id("uid-0"))
+    await changed(labels={"app": "theirs"}, namespace=space, name="theirs")
+    assert made.woken == [SEARCH]
+    await changed(labels={}, namespace="team-a", name="theirs")
+    await changed(labels={}, namespace=names.cluster_namespace(names.cluster_id("uid-7")), name="theirs")
+    assert made.woken == [SEARCH]

@@ -11,7 +11,7 @@ from zilliz_operator.api import names
 from zilliz_operator.api.accesspolicy import SubjectKind
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.exceptions import NotReady, ZillizError
-from zilliz_operator.api.zillizcluster import ClientAuth
+from zilliz_operator.api.zillizcluster import ClientAuth, Exposure
 from zilliz_operator.desired import access as desired_access
 from zilliz_operator.desired.context import COMPONENT_LABEL, GATEWAY
 from zilliz_operator.desired.door import NEVER, DoorConfig, DoorFiles, DoorKey, TechnicalUser, milvus_host, render
@@ -45,7 +45,8 @@ async def files(p: Pass) -> DoorFiles:
             cluster_id=p.ctx.cluster_id,
             milvus_host=milvus_host(namespace=p.ctx.namespace, cluster_domain=plane.network.cluster_domain),
             allow=tuple(admitted.cidrs),
-            load_balancers=tuple(plane.network.load_balancer_cidrs),
+            # Where no load balancer is, nobody's word about a client counts.
+            load_balancers=() if p.ctx.spec.exposure is Exposure.INTERNAL else tuple(plane.network.load_balancer_cidrs),
             pods=tuple(plane.network.pod_cidrs),
             workloads_listed=bool(admitted.workloads),
             keys=tuple(keys(p)),
