@@ -6,10 +6,10 @@ RUNTIME ?= devcluster
 PYTEST_ARGS ?=
 PY := .venv/bin/python
 
-.PHONY: help setup demo up down status test unit layer lint format generate bench
+.PHONY: help setup demo up down status test unit layer lint format generate bench isolation-report
 
 help: ## Print these lines
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Make .venv from the lock file (every other target does this first)
 	@tools/bootstrap.sh
@@ -46,3 +46,6 @@ generate: setup ## CRDs, reference and security pages, manifests, from their sou
 
 bench: setup ## Measure, and write bench/RESULTS.md
 	@$(PY) -m bench.run
+
+isolation-report: setup ## Probe two clusters from everywhere, and write docs/evidence/isolation.md
+	@$(PY) -m tests.node.report

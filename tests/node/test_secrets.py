@@ -138,7 +138,7 @@ def test_the_search_finds_what_is_there(
     product: Product, quickstart: Cluster, places: dict[str, Path], tmp_path: Path
 ) -> None:
     """The counterpart: public words are found in each kind of place, in each pod's log, and a secret where it is planted."""
-    public = {quickstart.id: "cluster", "kube-apiserver": "binary"}
+    public = {quickstart.id: "cluster", "kube-apiserver": "binary", "secret-encryption": "a look of doctor"}
     assert {place for place, path in places.items() if search(public, path)} == {*places}
     containers = {path.parent.parent.name for path in product.layout.pod_logs.rglob("*.log") if path.stat().st_size}
     for prefix in (
