@@ -52,12 +52,18 @@ class Roster:
 
     def __init__(self) -> None:
         self._uids: dict[str, Key] = {}
+        self._planes: dict[Key, str] = {}
 
-    def saw(self, key: Key, *, uid: str) -> None:
+    def saw(self, key: Key, *, uid: str, plane: str = "") -> None:
+        """`plane`: the data plane of a ZillizCluster."""
         self._uids[uid] = key
+        if plane:
+            self._planes[key] = plane
 
     def lost(self, *, uid: str) -> None:
-        self._uids.pop(uid, None)
+        key = self._uids.pop(uid, None)
+        if key is not None and key not in self._uids.values():
+            self._planes.pop(key, None)
 
     def by_uid(self, uid: str) -> Key | None:
         return self._uids.get(uid)
@@ -66,6 +72,14 @@ class Roster:
         """The cluster whose own namespace this is."""
         clusters = ((uid, key) for uid, key in self._uids.items() if key.kind == "ZillizCluster")
         return [key for uid, key in clusters if names.cluster_namespace(names.cluster_id(uid)) == namespace]
+
+    def on_plane(self, name: str) -> Iterable[Key]:
+        """The clusters of a data plane."""
+        return [key for key, plane in self._planes.items() if plane == name]
+
+    def lane(self, key: Key) -> str:
+        """Passes over objects of one data plane share its slots; what belongs to none shares those of the hub."""
+        return key.name if key.kind == "DataPlane" else self._planes.get(key, "")
 
     def keys(self, kind: str, *, namespace: str | None = None) -> Iterable[Key]:
         return [k for k in self._uids.values() if k.kind == kind and namespace in (None, k.namespace)]
@@ -93,14 +107,20 @@ def wakes(kind: str, obj: Any, roster: Roster) -> list[Key]:
             organization = (obj.get("spec") or {}).get("level") == "Organization"
             return list(roster.keys("ZillizCluster", namespace=None if organization else namespace))
         case "DataPlane":
-            return list(roster.keys("ZillizCluster"))
+            return [*roster.on_plane(obj["metadata"]["name"]), *roster.keys("BackupPolicy")]
         case "ZillizCluster":
             return [
                 *roster.keys("Allowlist", namespace=namespace),
                 *roster.keys("AccessPolicy", namespace=namespace),
-                *roster.keys("DataPlane"),
+                *roster.keys("BackupPolicy", namespace=namespace),
+                *(key for key in roster.keys("DataPlane") if key.name == plane_of(kind, obj)),
             ]
     return []
+
+
+def plane_of(kind: str, obj: Any) -> str:
+    """The data plane of a ZillizCluster; of another kind, none."""
+    return str((obj.get("spec") or {}).get("dataPlane") or "default") if kind == "ZillizCluster" else ""
 
 
 def child_wakes(labels: Any, roster: Roster, *, namespace: str) -> list[Key]:
@@ -145,7 +165,7 @@ def _watch_own(registry: kopf.OperatorRegistry, kind: str, *, roster: Roster, wa
         if event["type"] == "DELETED":
             roster.lost(uid=uid)
         else:
-            roster.saw(key, uid=uid)
+            roster.saw(key, uid=uid, plane=plane_of(kind, body))
         wake(key, 0.0)
         for other in wakes(kind, body, roster):
             wake(other, 0.0)
