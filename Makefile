@@ -3,6 +3,7 @@
 SHELL := /bin/sh
 export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)
 RUNTIME ?= devcluster
+DATAPLANES ?= 1
 PYTEST_ARGS ?=
 PY := .venv/bin/python
 
@@ -17,8 +18,8 @@ setup: ## Make .venv from the lock file (every other target does this first)
 demo: setup ## From nothing to a Ready ZillizCluster that a stock client searches (RUNTIME=kind uses Docker and kind)
 	@$(PY) -m tools.demo --runtime $(RUNTIME)
 
-up: setup ## Start the local cluster only (real Kubernetes, Milvus' neighbours, no operator)
-	@$(PY) -m tools.devcluster up
+up: setup ## Start the local cluster only, no operator (DATAPLANES=2 adds a second Kubernetes cluster)
+	@$(PY) -m tools.devcluster up --dataplanes $(DATAPLANES)
 
 down: setup ## Remove every process, mount, network namespace and file that `up` and `demo` made
 	@$(PY) -m tools.demo --runtime $(RUNTIME) --down

@@ -1,6 +1,7 @@
-"""What is derived from the chart: its page of values, and the same installation as plain YAML for those without Helm.
+"""What is derived from the chart: its page of values, the same installation as plain YAML for those without Helm, and what the
+Kubernetes cluster of a remote data plane needs.
 
-`python -m tools.generate_manifests` writes both; `--check` writes nothing and fails where a file differs.
+`python -m tools.generate_manifests` writes them; `--check` writes nothing and fails where a file differs.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from pathlib import Path
 import yaml
 
 from tools.devcluster import build
+from zilliz_operator.api import rights
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CHART = REPOSITORY / "charts" / "zilliz-operator"
 README = CHART / "README.md"
 INSTALL = REPOSITORY / "manifests" / "install.yaml"
+ACCESS = REPOSITORY / "manifests" / "dataplane-access.yaml"
 RELEASE = "zilliz-operator"
 NAMESPACE = "zilliz-system"
 KUBE_VERSION = "1.36.0"
@@ -43,6 +46,61 @@ metadata:
     pod-security.kubernetes.io/audit: restricted
     pod-security.kubernetes.io/warn: restricted
 """
+ACCESS_HEADER = f"""\
+# For the Kubernetes cluster of a remote data plane: the operator's account there, its rights, and what confines them.
+# Nothing of the operator runs in it. Generated from operator/zilliz_operator/api/rights.py and the chart: edit those, then `make generate`.
+#   kubectl apply --server-side -f manifests/dataplane-access.yaml
+# docs/operations.md makes a kubeconfig from the account's token.
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: {NAMESPACE}
+  labels:
+    app.kubernetes.io/part-of: zilliz-byoc
+    pod-security.kubernetes.io/enforce: restricted
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {RELEASE}
+  namespace: {NAMESPACE}
+  labels:
+    app.kubernetes.io/part-of: zilliz-byoc
+automountServiceAccountToken: false
+---
+# Kubernetes fills in a token that does not expire. Delete this Secret and apply anew to replace it: the old one ends at once.
+apiVersion: v1
+kind: Secret
+type: kubernetes.io/service-account-token
+metadata:
+  name: {RELEASE}-token
+  namespace: {NAMESPACE}
+  labels:
+    app.kubernetes.io/part-of: zilliz-byoc
+  annotations:
+    kubernetes.io/service-account.name: {RELEASE}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata:
+  name: {RELEASE}
+  labels:
+    app.kubernetes.io/part-of: zilliz-byoc
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {RELEASE}}}
+subjects:
+  - {{kind: ServiceAccount, name: {RELEASE}, namespace: {NAMESPACE}}}
+---
+# RBAC cannot say "in namespaces whose name begins with milvus-in01-": the policy zilliz-operator-reach below does.
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: {RELEASE}
+  labels:
+    app.kubernetes.io/part-of: zilliz-byoc
+rules:
+"""
+CONFINING = ("zilliz-namespace-reservation", "zilliz-ownership-labels", "zilliz-operator-reach")
+"""Admission policies of the chart that belong where clusters live."""
 HELMS_OWN = ("# Source: ", "helm.sh/chart: ", "app.kubernetes.io/managed-by: Helm", "helm.sh/resource-policy: keep")
 
 
@@ -88,6 +146,22 @@ def install_yaml() -> str:
     """The plain installation: a namespace with Pod Security labels, then what Helm renders less what it alone reads."""
     lines = [line for line in render().splitlines() if not line.strip().startswith(HELMS_OWN)]
     return HEADER + NAMESPACE_YAML + "\n".join(_without_empty_annotations(lines)).strip() + "\n"
+
+
+def access_yaml() -> str:
+    """The operator's account on a remote data plane: rights as data plane clusters need them, and the policies that confine it."""
+    rules = "".join(
+        f"  # {right.why}\n  - apiGroups: [{json.dumps(right.group)}]\n    resources: [{', '.join(right.resources)}]\n"
+        f"    verbs: [{', '.join(right.verbs)}]\n"
+        for right in rights.DATA_PLANE
+    )
+    documents = [part.strip() for part in install_yaml().split("\n---\n")]
+    confining = [
+        text for text in documents if (yaml.safe_load(text) or {}).get("metadata", {}).get("name") in CONFINING
+    ]
+    if len(confining) != 2 * len(CONFINING):
+        raise GenerationError(f"the chart renders {len(confining)} of {', '.join(CONFINING)} and their bindings")
+    return ACCESS_HEADER + rules + "".join(f"---\n{text}\n" for text in confining)
 
 
 def _without_empty_annotations(lines: Sequence[str]) -> Iterator[str]:
@@ -176,7 +250,7 @@ def _cell(text: str) -> str:
 
 def derived() -> dict[Path, str]:
     """Every derived file and what it should say."""
-    return {README: readme(), INSTALL: install_yaml()}
+    return {README: readme(), INSTALL: install_yaml(), ACCESS: access_yaml()}
 
 
 def stale() -> list[str]:

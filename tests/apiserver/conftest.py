@@ -27,7 +27,7 @@ PROBE = "policies-in-force"
 def control_plane(purpose: str) -> ControlPlane:
     """A control plane of this test session alone; those of sessions that were killed are removed first."""
     for left in STATE_ROOT.glob(f"{PREFIX}-{purpose}-*"):
-        owner = left.name.rpartition("-")[2]
+        owner = left.name.split("-")[2]
         if owner.isdigit() and not Path("/proc", owner).exists():
             ControlPlane(left.name).stop()
     return ControlPlane(f"{PREFIX}-{purpose}-{os.getpid()}")

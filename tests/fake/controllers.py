@@ -145,9 +145,10 @@ class CertManager:
 class Workloads:
     """StatefulSets and Deployments → pods with addresses, and what the pods run."""
 
-    def __init__(self, kube: FakeKube, clock: Any) -> None:
+    def __init__(self, kube: FakeKube, clock: Any, *, network: str = "10.244.0") -> None:
         self._kube = kube
         self._clock = clock
+        self._network = network
         self._addresses = itertools.count(10)
         self._suffixes = itertools.count(1)
         self.missing_images: set[str] = set()
@@ -282,7 +283,7 @@ class Workloads:
             self._boot(pod)
             wanted = {
                 "phase": "Running",
-                "podIP": f"10.244.0.{next(self._addresses)}",
+                "podIP": f"{self._network}.{next(self._addresses)}",
                 "conditions": [_condition("Ready", "True", "")],
                 "containerStatuses": [_running(pod, restarts=0)],
             }

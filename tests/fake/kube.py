@@ -15,6 +15,7 @@ from tests.fake import schema
 from tests.fake.apply import copied
 from zilliz_operator.api.exceptions import Conflict, InvalidSpec, NotReady
 from zilliz_operator.api.kinds import KINDS
+from zilliz_operator.api.rights import Access
 from zilliz_operator.reconcile.ports import Manifest
 
 Key = tuple[str, str, str]
@@ -57,9 +58,13 @@ class Recorder:
 class FakeKube:
     """One Kubernetes cluster."""
 
-    what = "Kubernetes API https://fake"
-
-    def __init__(self, recorder: Recorder, now: Callable[[], str]) -> None:
+    def __init__(self, recorder: Recorder, now: Callable[[], str], *, name: str = "fake") -> None:
+        self.what = f"Kubernetes API https://{name}"
+        self._name = name
+        self.trouble: Exception | None = None
+        """What every call of the operator comes to, instead of an answer."""
+        self.denied: list[Access] = []
+        """Rights that the operator's credentials have not."""
         self.recorder = recorder
         self._now = now
         self.objects: dict[Key, Manifest] = {}
@@ -77,7 +82,7 @@ class FakeKube:
     # ---- the port
 
     async def get(self, kind: str, name: str, namespace: str | None = None) -> Manifest | None:
-        self.recorder.call(f"get {kind}/{name}")
+        self._asked(f"get {kind}/{name}")
         self.reads += 1
         if KINDS[kind].namespaced and not namespace:
             raise ValueError(f"{kind} {name} needs a namespace")
@@ -86,13 +91,13 @@ class FakeKube:
     async def list(
         self, kind: str, namespace: str | None = None, *, labels: Mapping[str, str] | None = None
     ) -> Sequence[Manifest]:
-        self.recorder.call(f"list {kind}")
+        self._asked(f"list {kind}")
         self.reads += 1
         return [copied(obj) for obj in self.find(kind, namespace, labels=labels)]
 
     async def apply(self, manifest: Manifest) -> Manifest:
         kind, name, namespace = _identity(manifest)
-        self.recorder.call(f"apply {kind}/{name}")
+        self._asked(f"apply {kind}/{name}")
         live = self.objects.get(self._key(kind, name, namespace))
         sent = {key: value for key, value in manifest.items() if key != "status"}
         if live is None:
@@ -106,7 +111,7 @@ class FakeKube:
 
     async def create(self, manifest: Manifest) -> Manifest:
         kind, name, namespace = _identity(manifest)
-        self.recorder.call(f"create {kind}/{name}")
+        self._asked(f"create {kind}/{name}")
         if self._key(kind, name, namespace) in self.objects:
             raise Conflict(f"create {kind} {name}: it exists")
         self._admit(kind, name, namespace)
@@ -115,7 +120,7 @@ class FakeKube:
         return copied(stored)
 
     async def delete(self, kind: str, name: str, namespace: str | None = None, *, uid: str) -> None:
-        self.recorder.call(f"delete {kind}/{name}")
+        self._asked(f"delete {kind}/{name}")
         live = self.objects.get(self._key(kind, name, namespace))
         if live is not None:
             if live["metadata"]["uid"] != uid:
@@ -126,7 +131,7 @@ class FakeKube:
     async def merge_patch(
         self, kind: str, name: str, namespace: str | None, patch: Manifest, *, subresource: str = ""
     ) -> Manifest:
-        self.recorder.call(f"patch {kind}/{name} {subresource}".strip())
+        self._asked(f"patch {kind}/{name} {subresource}".strip())
         live = self.objects.get(self._key(kind, name, namespace))
         if live is None:
             raise NotReady(f"{kind} {name}: it, its namespace or its kind does not exist")
@@ -139,8 +144,16 @@ class FakeKube:
         return copied(stored)
 
     async def event(self, regarding: Manifest, *, type: str, reason: str, message: str) -> None:
-        self.recorder.call("event")
+        self._asked("event")
         self.events.append({"about": regarding["metadata"]["name"], "type": type, "reason": reason, "message": message})
+
+    async def version(self) -> str:
+        self._asked("version")
+        return "v1.36.0"
+
+    async def missing_rights(self, needed: Sequence[Access]) -> Sequence[Access]:
+        self._asked("rights")
+        return [access for access in needed if access in self.denied]
 
     # ---- for tests and the other controllers
 
@@ -232,6 +245,11 @@ class FakeKube:
 
     # ---- inside
 
+    def _asked(self, what: str) -> None:
+        self.recorder.call(what)
+        if self.trouble is not None:
+            raise self.trouble
+
     def _key(self, kind: str, name: str, namespace: str | None) -> Key:
         return kind, (namespace or "") if KINDS[kind].namespaced else "", name
 
@@ -257,7 +275,10 @@ class FakeKube:
         body = _defaulted(kind, copied(body))
         metadata = body["metadata"]
         if live is None:
-            metadata |= {"uid": metadata.get("uid") or f"uid-{next(self._uids):06d}", "creationTimestamp": self._now()}
+            metadata |= {
+                "uid": metadata.get("uid") or f"uid-{self._name}-{next(self._uids):06d}",
+                "creationTimestamp": self._now(),
+            }
             metadata["generation"] = 1
             if kind in WITH_STATUS:
                 body.pop("status", None)

@@ -120,8 +120,10 @@ async def test_whoever_knocks_from_a_node_learns_nothing(world: FakeWorld) -> No
 
 
 async def test_from_another_kubernetes_the_knock_is_told_and_no_more_is_claimed(world: FakeWorld) -> None:
-    network = {"podCIDRs": ["10.244.0.0/16"], "operatorCIDRs": ["10.80.0.0/20"]}
-    await world.quickstart(network=network, kubernetes={"kubeconfigSecretRef": {"name": "spoke", "key": "kubeconfig"}})
+    world.spoke("remote")
+    world.cluster(dataPlane="remote")
+    world.allowlist()
+    await world.settle()
     assert "our knock at ports that they keep shut was not let in" in isolated(world)["message"]
     assert "enforced" not in isolated(world)["message"]
     world.knocker.enforcing = False

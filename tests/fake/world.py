@@ -46,6 +46,12 @@ SYSTEM = "zilliz-system"
 PROJECT = "team-a"
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 MILVUS_IMAGE = "docker.io/milvusdb/milvus:v2.3.5"
+STORE: dict[str, Any] = {
+    "provider": "S3Compatible",
+    "endpoint": "https://s3.store.test:8333",
+    "credentialsSecretRef": {"name": "store-admin"},
+    "cidrs": ["10.200.0.1/32"],
+}
 SHORT = 60.0
 """Seconds: a wake-up within them is something that the operator waits for; later ones are sweeps."""
 QUIET = timedelta(seconds=30)
@@ -56,10 +62,39 @@ class Crash(BaseException):
     """The operator's process ends here. Not an Exception: nothing may catch it."""
 
 
+BALANCER = "203.0.113.200"
+
+
+class Place:
+    """One Kubernetes cluster with its controllers: the hub, or a spoke."""
+
+    def __init__(self, kube: FakeKube, clock: FakeClock, cloud: FakeCloud, *, network: str = "10.244.0") -> None:
+        self.kube = kube
+        self.cert_manager = CertManager(kube, clock)
+        self.workloads = Workloads(kube, clock, network=network)
+        self.load_balancers = LoadBalancers(kube, cloud)
+        kube.put({"kind": "ClusterIssuer", "metadata": {"name": "ca"}, "spec": {"ca": {"secretName": "root"}}})
+        kube.set_status("ClusterIssuer", "ca", None, {"conditions": [{"type": "Ready", "status": "True"}]})
+
+    def tick(self) -> bool:
+        return any(
+            [
+                self.cert_manager.tick(),
+                self.workloads.tick(),
+                self.load_balancers.tick(),
+                self.kube.collect_garbage(),
+            ]
+        )
+
+
 @dataclass
 class FakeDataPlanes:
     access_for: Callable[[DataPlane], DataPlaneAccess]
     trouble: Exception | None = None
+    forgotten: list[str] = field(default_factory=list)
+
+    async def forget(self, name: str) -> None:
+        self.forgotten.append(name)
 
     async def access(self, data_plane: DataPlane) -> DataPlaneAccess:
         if self.trouble is not None:
@@ -77,10 +112,12 @@ class FakeWorld:
         self.recorder = Recorder()
         self.kube = FakeKube(self.recorder, self._timestamp)
         self.store = FakeStore(self.recorder)
-        self.cert_manager = CertManager(self.kube, self.clock)
-        self.workloads = Workloads(self.kube, self.clock)
         self.cloud = FakeCloud(self.recorder)
-        self.load_balancers = LoadBalancers(self.kube, self.cloud)
+        hub = Place(self.kube, self.clock, self.cloud)
+        self.cert_manager, self.workloads, self.load_balancers = hub.cert_manager, hub.workloads, hub.load_balancers
+        self.places = {"": hub}
+        """The hub, and spokes by the name of their DataPlane."""
+        self._knocks = itertools.count()
         self.milvus = FakeMilvus(self.recorder, self._server_behind)
         self.probe = FakeProbe(self.recorder, self._gateway_at)
         self.knocker = FakeKnocker(self.recorder, self._pod_addresses)
@@ -94,20 +131,28 @@ class FakeWorld:
         self.operator = self.new_operator()
         for namespace in (SYSTEM, PROJECT, "monitoring"):
             self.kube.put({"kind": "Namespace", "metadata": {"name": namespace}})
-        self.kube.put({"kind": "ClusterIssuer", "metadata": {"name": "ca"}, "spec": {"ca": {"secretName": "root"}}})
-        self.kube.set_status("ClusterIssuer", "ca", None, {"conditions": [{"type": "Ready", "status": "True"}]})
 
     # ---- what people do
+
+    def spoke(self, name: str, **network: Any) -> Place:
+        """Another Kubernetes cluster, and the DataPlane that names its kubeconfig."""
+        kube = FakeKube(self.recorder, self._timestamp, name=name)
+        place = self.places[name] = Place(
+            kube, self.clock, FakeCloud(self.recorder), network=f"10.{100 + len(self.places)}.0"
+        )
+        kube.on_change = self.operator.saw
+        self.data_plane(
+            name,
+            kubernetes={"kubeconfigSecretRef": {"name": name, "key": "kubeconfig"}},
+            network={"podCIDRs": ["10.244.0.0/16"], "operatorCIDRs": ["10.9.0.0/24"], **network},
+            objectStorage={**STORE, "bucketPrefix": f"{name}-"},
+        )
+        return place
 
     def data_plane(self, name: str = "default", **spec: Any) -> Manifest:
         base: dict[str, Any] = {
             "versions": [{"version": "2.3.5", "image": MILVUS_IMAGE}],
-            "objectStorage": {
-                "provider": "S3Compatible",
-                "endpoint": "https://s3.store.test:8333",
-                "credentialsSecretRef": {"name": "store-admin"},
-                "cidrs": ["10.200.0.1/32"],
-            },
+            "objectStorage": STORE,
             "network": {"podCIDRs": ["10.244.0.0/16"], "monitoringNamespace": "monitoring"},
             "certificates": {"issuerRef": {"name": "ca"}, "domain": "byoc.test"},
         }
@@ -122,6 +167,9 @@ class FakeWorld:
     def access_policy(self, name: str = "app", project: str = PROJECT, **spec: Any) -> Manifest:
         base = {"level": "Project", "role": "DataViewer"}
         return self._ours("AccessPolicy", name, project, base | spec)
+
+    def backup_policy(self, name: str = "nightly", project: str = PROJECT, **spec: Any) -> Manifest:
+        return self._ours("BackupPolicy", name, project, {"frequency": [1]} | spec)
 
     def _ours(self, kind: str, name: str, namespace: str | None, spec: dict[str, Any]) -> Manifest:
         metadata: dict[str, Any] = {"name": name} | ({"namespace": namespace} if namespace else {})
@@ -165,8 +213,7 @@ class FakeWorld:
         return dict(self.kube.must(kind, name, project).get("status") or {})
 
     def secret(self, name: str, namespace: str) -> dict[str, str]:
-        data = self.kube.must("Secret", name, namespace).get("data") or {}
-        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+        return _texts(self.kube.must("Secret", name, namespace))
 
     def vault(self, name: str = "search") -> dict[str, str]:
         return self.secret(f"credentials-{self.id_of(name)}", SYSTEM)
@@ -213,7 +260,8 @@ class FakeWorld:
     def new_operator(self) -> "Runner":
         """A process that has just begun: it remembers nothing."""
         self.operator = Runner(self)
-        self.kube.on_change = self.operator.saw
+        for place in self.places.values():
+            place.kube.on_change = self.operator.saw
         return self.operator
 
     async def settle(self, *, short: float = SHORT) -> None:
@@ -294,13 +342,7 @@ class FakeWorld:
     def others_work(self) -> None:
         """Let the other controllers act until they are done."""
         for _ in range(100):
-            parts = [
-                self.cert_manager.tick(),
-                self.workloads.tick(),
-                self.load_balancers.tick(),
-                self.kube.collect_garbage(),
-            ]
-            if not any(parts):
+            if not sum(place.tick() for place in self.places.values()):
                 return
         raise AssertionError("the other controllers never come to rest")
 
@@ -310,38 +352,52 @@ class FakeWorld:
         return utc(self.clock.now())
 
     def _access(self, data_plane: DataPlane) -> DataPlaneAccess:
+        remote = data_plane.spec.kubernetes is not None
         return DataPlaneAccess(
-            kube=self.kube,
-            local=True,
+            kube=self.places[data_plane.metadata.name if remote else ""].kube,
+            local=not remote,
             found_store=self.missing.get("store") or self.store,
             found_store_ca=self.missing.get("store ca") or "CA\n",
             found_door_ca=self.missing.get("door ca") or "",
             found_cloud=self.cloud if data_plane.spec.cloud is Cloud.AWS else None,
         )
 
-    def _pod_at(self, door: DoorAddress) -> Manifest:
-        for pod in self.kube.find("Pod"):
-            if (pod.get("status") or {}).get("podIP") == door.host:
-                own = self.secret("operator-client", pod["metadata"]["namespace"])
-                if (door.client_cert_pem, door.client_key_pem) != (own["tls.crt"], own["tls.key"]):
-                    raise Unavailable(f"door {door.host}", "our certificate was not accepted")
-                return pod
+    def _pod_at(self, door: DoorAddress) -> tuple[Place, Manifest]:
+        for place in self.places.values():
+            pods = [pod for pod in place.kube.find("Pod") if (pod.get("status") or {}).get("podIP")]
+            if door.host == BALANCER:  # it leads to one gateway after the other
+                labels = {"app.kubernetes.io/component": "gateway"}
+                space = door.server_name.partition(".")[0]
+                behind = place.kube.find("Pod", names.cluster_namespace(space), labels=labels)
+                pods = [behind[next(self._knocks) % len(behind)]] if behind else []
+            for pod in pods:
+                if door.host in (BALANCER, pod["status"]["podIP"]):
+                    own = _texts(place.kube.must("Secret", "operator-client", pod["metadata"]["namespace"]))
+                    if (door.client_cert_pem, door.client_key_pem) != (own["tls.crt"], own["tls.key"]):
+                        raise Unavailable(f"door {door.host}", "our certificate was not accepted")
+                    return place, pod
         raise Unavailable(f"door {door.host}", "no route to host")
 
     def _pod_addresses(self) -> set[str]:
-        return {address for pod in self.kube.find("Pod") if (address := (pod.get("status") or {}).get("podIP"))}
+        pods = [pod for place in self.places.values() for pod in place.kube.find("Pod")]
+        return {address for pod in pods if (address := (pod.get("status") or {}).get("podIP"))}
 
     def _gateway_at(self, door: DoorAddress) -> tuple[str, Gateway]:
-        pod = self._pod_at(door)
-        return pod["metadata"]["name"], self.workloads.gateways[pod["metadata"]["uid"]]
+        place, pod = self._pod_at(door)
+        return pod["metadata"]["name"], place.workloads.gateways[pod["metadata"]["uid"]]
 
     def _server_behind(self, door: DoorAddress) -> Server:
-        namespace = self._pod_at(door)["metadata"]["namespace"]
+        place, gateway = self._pod_at(door)
+        namespace = gateway["metadata"]["namespace"]
         labels = {"app.kubernetes.io/component": "milvus"}
-        pods = self.kube.find("Pod", namespace, labels=labels)
+        pods = place.kube.find("Pod", namespace, labels=labels)
         if not any((pod.get("status") or {}).get("podIP") for pod in pods):
             raise Unavailable("Milvus", "no answer through the door: 503")
-        return self.workloads.servers[namespace]
+        return place.workloads.servers[namespace]
+
+
+def _texts(secret: Manifest) -> dict[str, str]:
+    return {key: base64.b64decode(value).decode() for key, value in (secret.get("data") or {}).items()}
 
 
 @dataclass
@@ -377,7 +433,7 @@ class Runner:
             for obj in self.world.kube.find(kind):
                 self.saw("ADDED", obj)
         for kind in watches.CHILD_KINDS:
-            for obj in self.world.kube.find(kind):
+            for obj in [each for place in self.world.places.values() for each in place.kube.find(kind)]:
                 self.labels[obj["metadata"]["uid"]] = obj["metadata"].get("labels") or {}
 
     def saw(self, type: str, obj: Manifest) -> None:
@@ -387,7 +443,7 @@ class Runner:
             if type == "DELETED":
                 self.roster.lost(uid=metadata["uid"])
             else:
-                self.roster.saw(key, uid=metadata["uid"])
+                self.roster.saw(key, uid=metadata["uid"], plane=watches.plane_of(obj["kind"], obj))
             self._wake(key, *watches.wakes(obj["kind"], obj, self.roster))
         elif obj["kind"] in watches.CHILD_KINDS:
             # The watch selects by label: one that loses it is told once more, as deleted, and as it was.
@@ -479,8 +535,10 @@ class Runner:
         self.timers[key] = min(due, self.timers.get(key, due))
 
     def _version(self) -> tuple[int, int]:
-        versions = [int(obj["metadata"]["resourceVersion"]) for obj in self.world.kube.objects.values()]
-        return len(self.world.writes), max(versions, default=0)
+        kubes = [place.kube for place in self.world.places.values()]
+        return len(self.world.writes), sum(
+            max((int(obj["metadata"]["resourceVersion"]) for obj in kube.objects.values()), default=0) for kube in kubes
+        )
 
     def _observe(self, project: str, name: str, type: str, status: str) -> None:
         self.world.metrics[project, name, type] = status

@@ -1,4 +1,4 @@
-"""Command line: `python -m tools.devcluster up|down|status|logs|kubeconfig|kubectl|run|client|build`."""
+"""Command line: `python -m tools.devcluster up|down|status|logs|kubeconfig|kubectl|run|client|cut|mend|build`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import NoReturn
 from rich.console import Console
 from rich.table import Table
 
-from tools.devcluster import build, cluster, files, netns
+from tools.devcluster import build, cluster, files, netns, spokes
 from tools.devcluster.errors import DevclusterError
 from tools.devcluster.layout import Layout, layout
 
@@ -55,7 +55,14 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     command("build", _build, "build all binaries and images, start nothing")
-    command("up", _up, "build what is missing and start what does not run")
+    up = command("up", _up, "build what is missing and start what does not run")
+    up.add_argument(
+        "--dataplanes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="data planes in all: dp2 to dpN are further control planes, without nodes (default 1: the cluster itself)",
+    )
     command("down", _down, "remove every process, mount, network namespace and file of the cluster")
     command("status", _status, "show every component")
     logs = command("logs", _logs, "show a component's log")
@@ -66,6 +73,10 @@ def parser() -> argparse.ArgumentParser:
     _passes_on(command("kubectl", _kubectl, "run kubectl against the cluster: kubectl -- get pods -A"))
     _passes_on(command("helm", _helm, "run Helm against the cluster: helm -- list -A"))
     _passes_on(command("run", _run, "run a command on the node: its network, its DNS, KUBECONFIG set"))
+    for verb, text in (("cut", "take the link of a further data plane down"), ("mend", "bring its link up again")):
+        link = command(verb, _link, f"{text}: {verb} dp2")
+        link.add_argument("data_plane", metavar="NAME")
+        link.set_defaults(verb=verb)
     client = command("client", _client, "run a command on a client host of that name (made at first use)")
     client.add_argument("client", metavar="NAME")
     client.add_argument("--address", type=IPv4Address, help="its address (default: the next free one from 10.200.0.50)")
@@ -93,14 +104,28 @@ def _build(_layout: Layout, _arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _up(chosen: Layout, _arguments: argparse.Namespace) -> int:
-    report = cluster.up(chosen, narrator())
+def _up(chosen: Layout, arguments: argparse.Namespace) -> int:
+    report = cluster.up(chosen, narrator(), data_planes=arguments.dataplanes)
     width = max(map(len, files.summary(chosen)))
     for what, where in files.summary(chosen).items():
         print(f"  {what:<{width}}  {where}")
+    for number in spokes.found(chosen):
+        print(
+            f"  data plane {spokes.name(number)}: {spokes.plane(chosen, number).server}, {spokes.example_file(chosen, number)}"
+        )
     kind = f"with {report.built} builds" if report.built else "warm"
     did = f"started {len(report.started)} components" if report.started else "everything was running"
     print(f"cluster {chosen.name} is up: {report.seconds:.1f} s, {kind}, {did}")
+    return 0
+
+
+def _link(chosen: Layout, arguments: argparse.Namespace) -> int:
+    spoke = spokes.by_name(chosen, arguments.data_plane)
+    if arguments.verb == "cut":
+        spoke.cut()
+    else:
+        spoke.mend()
+    print(f"the link of {arguments.data_plane} is {'down' if arguments.verb == 'cut' else 'up'}")
     return 0
 
 

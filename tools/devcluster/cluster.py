@@ -28,6 +28,7 @@ from tools.devcluster import (
     netns,
     process,
     render,
+    spokes,
     store,
 )
 from tools.devcluster.errors import DevclusterError
@@ -110,8 +111,8 @@ def build_all(progress: Progress) -> int:
     return len(absent) + _build(absent, progress).result().built
 
 
-def up(layout: Layout, progress: Progress) -> Report:
-    """Bring the cluster to where everything runs and answers."""
+def up(layout: Layout, progress: Progress, *, data_planes: int = 1) -> Report:
+    """Bring the cluster to where everything runs and answers, with as many data planes, its own among them."""
     began = time.monotonic()
     host.load_modules()
     host.require_machine()
@@ -128,6 +129,8 @@ def up(layout: Layout, progress: Progress) -> Report:
         with netns.inside(layout.name):
             started = _start(layout, images, progress)
             _settle(layout, progress)
+            kinds = certificate_kinds(layout)
+        spokes.up(layout, count=data_planes, kinds=kinds, progress=progress)
     built = len(absent) + images.result().built
     return Report(seconds=time.monotonic() - began, built=built, started=tuple(started))
 
@@ -266,17 +269,25 @@ def _until(condition: Callable[[], bool], *, what: str, seconds: float) -> None:
 
 
 def status(layout: Layout) -> list[Health]:
-    """Every component, whether it runs and whether it answers."""
+    """Every component, whether it runs and whether it answers; those of further data planes too."""
     if not layout.root.is_dir() or not (layout.store / store.SECRETS).exists():
         return []
+    rows = _rows(layout, components.all_components(layout))
+    for number in spokes.found(layout):
+        parts = spokes.parts(layout, number)
+        rows += _rows(spokes.plane(layout, number).layout, parts, prefix=f"{spokes.name(number)}/")
+    return rows
+
+
+def _rows(layout: Layout, parts: Sequence[Component], *, prefix: str = "") -> list[Health]:
     keeper, rows = supervisor(layout), []
     with netns.inside(layout.name) if netns.exists(layout.name) else contextlib.nullcontext():
-        for component in components.all_components(layout):
+        for component in parts:
             known = keeper.running(component.name)
             alive = known is not None
             rows.append(
                 Health(
-                    name=component.name,
+                    name=prefix + component.name,
                     pid=known.pid if known else None,
                     healthy=alive and process.healthy(component),
                     since=known.since if known else None,
@@ -289,6 +300,7 @@ def down(layout: Layout, progress: Progress) -> None:
     """Remove every process, mount, network namespace, cgroup and file of the cluster. The cache stays."""
     host.require_machine()
     with locked(layout, progress):
+        spokes.down(layout)
         progress("stopping the node and its pods")
         keeper = supervisor(layout)
         for name in _by_stop_order(layout):

@@ -4,7 +4,8 @@
         with plane.inside():            # this thread, and children, see https://10.200.0.1:6443
             ...                         # KUBECONFIG=plane.kubeconfig
 
-With `attach_to` it is also a host on a running cluster's bridge: a second data plane that the first one's pods reach.
+With `attach_to` it is also a host on a running cluster's bridge: a second data plane that the first one's pods reach, until
+`cut` takes its link down.
 """
 
 from __future__ import annotations
@@ -89,6 +90,14 @@ class ControlPlane:
         """Kill one of its processes; `start` brings it back."""
         self._supervisor().stop(component, seconds=0.0)
 
+    def cut(self) -> None:
+        """Take its link down, as a network does that fails: no packet in or out, and nobody is told."""
+        netns.set_link(self._neighbour, self._cable, up=False)
+
+    def mend(self) -> None:
+        """Bring its link up again."""
+        netns.set_link(self._neighbour, self._cable, up=True)
+
     def inside(self) -> AbstractContextManager[None]:
         """Run this thread (and children started meanwhile) in its network namespace."""
         return netns.inside(self.name)
@@ -118,6 +127,14 @@ class ControlPlane:
             return
         if self.address < FIRST_CLIENT:
             raise DevclusterError(f"control plane {self.name}: give it an address of its own, {FIRST_CLIENT} or later")
-        neighbour = Layout(name=self.attach_to, root=self.state / self.attach_to)
-        cable = f"cp{hashlib.sha256(self.name.encode()).hexdigest()[:10]}"
-        netns.attach(neighbour, namespace=self.name, cable=cable, address=self.address)
+        netns.attach(self._neighbour, namespace=self.name, cable=self._cable, address=self.address)
+
+    @property
+    def _neighbour(self) -> Layout:
+        if self.attach_to is None:
+            raise DevclusterError(f"control plane {self.name} is attached to no cluster")
+        return Layout(name=self.attach_to, root=self.state / self.attach_to)
+
+    @property
+    def _cable(self) -> str:
+        return f"cp{hashlib.sha256(self.name.encode()).hexdigest()[:10]}"

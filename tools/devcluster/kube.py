@@ -34,6 +34,8 @@ PLURALS = {
     "PersistentVolume": "persistentvolumes",
     "CustomResourceDefinition": "customresourcedefinitions",
     "ClusterIssuer": "clusterissuers",
+    "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
+    "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
 }
 CLUSTER_SCOPED = frozenset(
     {
@@ -44,6 +46,8 @@ CLUSTER_SCOPED = frozenset(
         "PersistentVolume",
         "CustomResourceDefinition",
         "ClusterIssuer",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
     }
 )
 

@@ -191,6 +191,12 @@ def attach(layout: Layout, *, namespace: str, cable: str, address: IPv4Address) 
         _run("ip", "route", "replace", "default", "via", str(layout.address))
 
 
+def set_link(layout: Layout, cable: str, *, up: bool) -> None:
+    """Take the cluster's end of a cable up or down."""
+    with inside(layout.name):
+        _run("ip", "link", "set", cable, "up" if up else "down")
+
+
 def _ensure_namespace(name: str) -> None:
     if not exists(name):
         path(name).unlink(missing_ok=True)

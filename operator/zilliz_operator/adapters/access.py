@@ -18,12 +18,31 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import yaml
+from yarl import URL
 
 from zilliz_operator.adapters.tls import load_client_certificate
 from zilliz_operator.api.exceptions import InvalidSpec
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _WAITS_AFTER_401 = (0.2, 0.5, 1.0, 2.0)
+
+
+class OneServer:
+    """An aiohttp middleware that talks to one server alone: an answer that redirects must not carry our token elsewhere."""
+
+    def __init__(self, server: str) -> None:
+        self._at = _place(URL(server))
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        if _place(request.url) != self._at:
+            raise aiohttp.ClientConnectionError("redirected to another server, which is refused")
+        return await handler(request)
+
+
+def _place(url: URL) -> tuple[str, str | None, int | None]:
+    return url.scheme, url.host, url.port
 
 
 class BearerToken:
@@ -84,11 +103,11 @@ class ClusterAccess:
         self.ssl_context = ssl_context
         self.namespace = namespace
         self._connector: aiohttp.TCPConnector | None = None
-        self.middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = ()
+        self.middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = (OneServer(self.server),)
         if token_file is not None:
-            self.middlewares = (BearerToken(token_file),)
+            self.middlewares += (BearerToken(token_file),)
         elif token is not None:
-            self.middlewares = (StaticToken(token),)
+            self.middlewares += (StaticToken(token),)
 
     def __repr__(self) -> str:
         return f"ClusterAccess({self.server!r})"
@@ -120,7 +139,11 @@ class ClusterAccess:
 
     @classmethod
     def from_kubeconfig(cls, source: Path | str | bytes | Mapping[str, Any], *, context: str = "") -> "ClusterAccess":
-        """A kubeconfig: a path (relative files are looked up beside it), its bytes, or its parsed content."""
+        """A kubeconfig: a path (relative files are looked up beside it), its bytes, or its parsed content.
+
+        Only a path is a person's own file. Bytes and content come from a Secret: files that they name would be this
+        process' files (its own token among them), sent to whatever server they name; so everything must be within.
+        """
         base: Path | None = None
         if isinstance(source, Path | str):
             base = Path(source).expanduser().resolve().parent
@@ -182,7 +205,8 @@ class _Kubeconfig:
 
     @staticmethod
     def _named(content: Mapping[str, Any], section: str, name: str, key: str) -> Mapping[str, Any]:
-        for entry in content.get(section) or ():
+        entries = content.get(section)
+        for entry in entries if isinstance(entries, list) else ():
             if isinstance(entry, Mapping) and entry.get("name") == name and isinstance(entry.get(key), Mapping):
                 found: Mapping[str, Any] = entry[key]
                 return found
@@ -193,29 +217,36 @@ class _Kubeconfig:
         self._refuse_what_we_cannot_honour()
         context = None
         if server.startswith("https://"):
-            certificate, key = self._bytes(self._user, "client-certificate"), self._bytes(self._user, "client-key")
+            certificate, key = self._bytes("users", "client-certificate"), self._bytes("users", "client-key")
             if (certificate is None) != (key is None):
                 raise InvalidSpec("users", "client-certificate and client-key come together: give both or none")
             context = _ssl_context(
-                ca=self._bytes(self._cluster, "certificate-authority"), certificate=certificate, key=key
+                ca=self._bytes("clusters", "certificate-authority"), certificate=certificate, key=key
             )
         token_file = self._user.get("tokenFile")
+        token = str(self._user.get("token") or "").strip()
+        if not token.isascii() or any(c.isspace() or not c.isprintable() for c in token):
+            raise InvalidSpec("users.token", "holds characters that no token has: copy it anew")
         return ClusterAccess(
             server=server,
             ssl_context=context,
-            token_file=self._path(str(token_file)) if token_file else None,
-            token=str(self._user["token"]) if self._user.get("token") else None,
+            token_file=self._path("users.tokenFile", token_file) if token_file else None,
+            token=token or None,
             namespace=self._namespace,
         )
 
     def _server(self) -> str:
         server = str(self._cluster.get("server") or "")
-        url = urlsplit(server)
-        if url.scheme == "https" and url.hostname:
+        try:
+            url = urlsplit(server)
+            known = bool(url.hostname) and url.username is None and url.port != 0
+        except ValueError:
+            known = False
+        if known and url.scheme == "https":
             return server
-        if url.scheme == "http" and url.hostname and _is_loopback(url.hostname):
+        if known and url.scheme == "http" and _is_loopback(str(url.hostname)) and self._base is not None:
             return server  # kubectl proxy
-        raise InvalidSpec("clusters.server", f"must be an https:// address, got {server!r}")
+        raise InvalidSpec("clusters.server", "must be an https:// address, without credentials in it")
 
     def _refuse_what_we_cannot_honour(self) -> None:
         if self._cluster.get("insecure-skip-tls-verify"):
@@ -225,25 +256,30 @@ class _Kubeconfig:
         for field in ("proxy-url", "tls-server-name"):
             if self._cluster.get(field):
                 raise InvalidSpec(f"clusters.{field}", "is not supported: give an address that is reached directly")
-        for field in ("exec", "auth-provider", "username"):
+        remedy = (
+            "use a token, tokenFile or client certificate" if self._base else "use token, or client-certificate-data"
+        )
+        for field in ("exec", "auth-provider"):
             if self._user.get(field):
-                raise InvalidSpec(f"users.{field}", "is not supported: use a token, tokenFile or client certificate")
+                raise InvalidSpec(f"users.{field}", f"is refused, no command is ever run from a kubeconfig: {remedy}")
+        for field in ("username", "as", "as-uid", "as-groups", "as-user-extra"):
+            if self._user.get(field):
+                raise InvalidSpec(f"users.{field}", f"is not supported: {remedy}")
 
-    def _path(self, name: str) -> Path:
-        path = Path(name)
-        if not path.is_absolute() and self._base is None:
-            raise InvalidSpec(
-                "kubeconfig", f"names the relative file {name!r} but has no directory: use the -data fields"
-            )
-        return path if self._base is None else self._base / path
+    def _path(self, field: str, name: object) -> Path:
+        if self._base is None:
+            instead = {"users.tokenFile": "users.token"}.get(field, f"{field}-data")
+            raise InvalidSpec(field, f"names a file, which is refused here: write its content into {instead}")
+        return self._base / Path(str(name))
 
-    def _bytes(self, where: Mapping[str, Any], field: str) -> bytes | None:
+    def _bytes(self, section: str, field: str) -> bytes | None:
+        where = self._cluster if section == "clusters" else self._user
         if data := where.get(f"{field}-data"):
             try:
                 return base64.b64decode(str(data), validate=True)
             except binascii.Error:
-                raise InvalidSpec(f"{field}-data", "is not base64") from None
-        return _read(self._path(str(where[field]))) if where.get(field) else None
+                raise InvalidSpec(f"{section}.{field}-data", "is not base64") from None
+        return _read(self._path(f"{section}.{field}", where[field])) if where.get(field) else None
 
 
 def _is_loopback(host: str) -> bool:

@@ -21,9 +21,18 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
 from zilliz_operator.adapters.access import ClusterAccess
-from zilliz_operator.api.exceptions import Conflict, InvalidSpec, NotReady, Rejected, Unavailable, ZillizError
+from zilliz_operator.api.exceptions import (
+    Conflict,
+    InvalidSpec,
+    NotReady,
+    Rejected,
+    Unavailable,
+    Unreachable,
+    ZillizError,
+)
 from zilliz_operator.api.kinds import KINDS
 from zilliz_operator.api.names import FIELD_MANAGER
+from zilliz_operator.api.rights import Access
 
 Manifest = dict[str, Any]
 RequestHook = Callable[[str, str, int], None]
@@ -39,6 +48,8 @@ PAGE = 500
 NOTE_BYTES = 1000  # the API accepts 1024 bytes
 MAX_BACKOFF = 5.0
 RETRY_AFTER_LIMIT = 10.0
+NOWHERE = "milvus-in01-000000000000"
+"""No cluster's namespace: rights there are rights everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +240,29 @@ class KubeClient:
         resources = self._checked(request, answer).get("resources") or ()
         return frozenset(str(resource["name"]) for resource in resources)
 
-    async def version(self) -> str:
-        return str((await self._do(Request("GET", "/version", "get", "Version"))).get("gitVersion", ""))
+    async def version(self, *, limit: float | None = None) -> str:
+        """Of Kubernetes. Asked with credentials, for it tells whether these are accepted too."""
+        return str((await self._do(Request("GET", "/version", "get", "Version", limit=limit))).get("gitVersion", ""))
+
+    async def missing_rights(self, needed: Sequence[Access]) -> Sequence[Access]:
+        """Those of `needed` that we have not. One question about all of them; where the server cannot list our rights in full
+        (an authorizer beside RBAC), each that is not in its list is asked about."""
+        spec = {"namespace": NOWHERE}
+        rules = (await self._review("SelfSubjectRulesReview", spec)).get("resourceRules") or ()
+        doubtful = [access for access in needed if not any(_grants(rule, access) for rule in rules)]
+        answers = [
+            await self._review("SelfSubjectAccessReview", {"resourceAttributes": _attributes(access)})
+            for access in doubtful
+        ]
+        return [access for access, answer in zip(doubtful, answers, strict=True) if not answer.get("allowed")]
+
+    async def _review(self, kind: str, spec: Manifest) -> Manifest:
+        """The status of a question about ourselves. It is posted, but nothing is stored, so it may be repeated."""
+        group = "authorization.k8s.io/v1"
+        body = {"apiVersion": group, "kind": kind, "spec": spec}
+        answer = await self._do(Request("POST", f"/apis/{group}/{kind.lower()}s", "review", kind, body=body))
+        status: Manifest = answer.get("status") or {}
+        return status
 
     async def document(self, path: str) -> Manifest | None:
         """A JSON document that is no object of a kind (the served schemas, say); None when there is none."""
@@ -260,7 +292,7 @@ class KubeClient:
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 never_sent = isinstance(error, aiohttp.ClientConnectorError)
                 if last or not (request.repeatable or never_sent):
-                    raise Unavailable(
+                    raise Unreachable(
                         self.what, f"no answer to {request.verb} {request.target}: {_short(error)}"
                     ) from error
                 await self._pause(attempt, None)
@@ -362,6 +394,21 @@ def _resource(request: Request) -> str:
     return f"{info.plural}{'.' + info.group if info.group else ''}" + (
         f" in namespace {request.namespace}" if request.namespace else ""
     )
+
+
+def _grants(rule: Mapping[str, Any], access: Access) -> bool:
+    """Whether a rule of a SelfSubjectRulesReview gives a right on every object."""
+
+    def has(field: str, wanted: str) -> bool:
+        found = rule.get(field) or ()
+        return wanted in found or "*" in found
+
+    whole = not rule.get("resourceNames")
+    return whole and has("verbs", access.verb) and has("apiGroups", access.group) and has("resources", access.resource)
+
+
+def _attributes(access: Access) -> Manifest:
+    return {"verb": access.verb, "group": access.group, "resource": access.resource}
 
 
 def _message(body: Mapping[str, Any]) -> str:

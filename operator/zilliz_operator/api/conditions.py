@@ -131,6 +131,9 @@ class Reason(StrEnum):
     OBJECT_STORE_REJECTED = "ObjectStoreRejected"
     CREDENTIALS_MISSING = "CredentialsMissing"
     VOLUME_NOT_ENCRYPTED = "VolumeNotEncrypted"
+    CREDENTIALS_REJECTED = "CredentialsRejected"
+    KUBECONFIG_REFUSED = "KubeconfigRefused"
+    RIGHTS_MISSING = "RightsMissing"
     CLOUD_REJECTED = "CloudRejected"
     API_REJECTED = "APIRejected"
     QUOTA_EXCEEDED = "QuotaExceeded"
@@ -168,6 +171,7 @@ class Reason(StrEnum):
     UNSUPPORTED = "Unsupported"
     DOWNGRADE_REFUSED = "DowngradeRefused"
     LEVEL_NOT_ALLOWED = "LevelNotAllowed"
+    RESIDENCY_FORBIDS = "ResidencyForbids"
     VPC_SHARED = "VPCShared"
     FOREIGN_FINALIZER = "ForeignFinalizer"
 
@@ -232,6 +236,9 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.OBJECT_STORE_REJECTED: ReasonInfo("The object store refused the administrator's credentials or rights.", "Correct the Secret in spec.objectStorage.credentialsSecretRef of the DataPlane, or the role's policy."),
     Reason.CREDENTIALS_MISSING: ReasonInfo("A Secret that the spec refers to does not exist or lacks a key.", "Create the Secret with the key that the message names."),
     Reason.VOLUME_NOT_ENCRYPTED: ReasonInfo("The StorageClass of Milvus' volume says that it does not encrypt. A Milvus that was not started yet waits.", "Name a StorageClass that encrypts in spec.storageClassName of the DataPlane. A volume that exists stays as it is: make a new cluster."),
+    Reason.CREDENTIALS_REJECTED: ReasonInfo("The data plane's Kubernetes API answers and does not accept the kubeconfig's credentials.", "Put a kubeconfig with a valid token or certificate into the Secret that the message names; it is used within seconds."),
+    Reason.KUBECONFIG_REFUSED: ReasonInfo("The data plane's kubeconfig is garbled, or asks for what a Secret must not make the operator do (run a command, read a file, skip verification).", "Write the kubeconfig anew into the Secret and key that the message names, as docs/operations.md shows."),
+    Reason.RIGHTS_MISSING: ReasonInfo("The data plane's kubeconfig lacks rights that clusters need. Nothing is started there that cannot be finished.", "Apply manifests/dataplane-access.yaml to that Kubernetes cluster; the message names each missing verb and resource."),
     Reason.CLOUD_REJECTED: ReasonInfo("A cloud API refused the operator's rights.", "Add the permission that the message names to the operator's role."),
     Reason.API_REJECTED: ReasonInfo("The Kubernetes API refused one of our objects.", "Read the message: often a quota, an admission policy or a missing right of the operator."),
     Reason.QUOTA_EXCEEDED: ReasonInfo("A quota leaves no room.", "Raise the quota that the message names, or lower spec.size."),
@@ -268,6 +275,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.UNSUPPORTED: ReasonInfo("The spec asks for something this version or this data plane cannot do.", "Change the field that the message names.", terminal=True),
     Reason.DOWNGRADE_REFUSED: ReasonInfo("spec.version is lower than what runs. Milvus cannot go back.", "Set spec.version to the running version or a newer one.", terminal=True),
     Reason.LEVEL_NOT_ALLOWED: ReasonInfo("This level is not allowed in this namespace.", "Put level Organization policies into the operator's namespace; use Project or Cluster here.", terminal=True),
+    Reason.RESIDENCY_FORBIDS: ReasonInfo("A copy of data would leave a data plane whose residency does not allow it. Nothing was copied.", "Remove the copy that the message names, or have the platform team list its data plane in spec.residency.allowCopiesTo.", terminal=True),
     Reason.VPC_SHARED: ReasonInfo("Control plane and data plane share a VPC.", "Put them into different VPCs, and correct spec.network of the DataPlane.", terminal=True),
     Reason.FOREIGN_FINALIZER: ReasonInfo("Somebody else's finalizer holds one of our objects. We do not remove it.", "Let its owner finish, or remove the finalizer that the message names.", terminal=True),
 }  # fmt: skip

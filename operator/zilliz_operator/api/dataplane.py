@@ -50,11 +50,17 @@ class IdentityMode(StrEnum):
     ACCESS_KEYS = "AccessKeys"
 
 
+class OperatorPath(StrEnum):
+    PODS = "Pods"
+    LOAD_BALANCER = "LoadBalancer"
+
+
 class Kubernetes(Model):
     """The data plane's Kubernetes cluster."""
 
     kubeconfig_secret_ref: SecretRef
-    """Secret of the operator's namespace with a kubeconfig for the data plane."""
+    """Secret of the operator's namespace with a kubeconfig for the data plane: an https server, its authority, and a
+    token or client certificate, all within it. Commands and files that it names are refused."""
 
 
 class CatalogVersion(Model):
@@ -140,7 +146,10 @@ class Network(Model):
     load_balancer_cidrs: Cidrs = ()
     """Load balancers that speak the PROXY protocol to the gateways; their word about the client is believed."""
     operator_cidrs: Cidrs = ()
-    """The operator's addresses, when it runs outside this Kubernetes cluster."""
+    """Where the operator's connections come from. Needed with kubernetes; without it they come from its namespace."""
+    operator_path: OperatorPath = OperatorPath.PODS
+    """How the operator reaches gateways. Pods: by their addresses, which must be routed from the operator to here.
+    LoadBalancer: by each cluster's load balancer; needs exposure LoadBalancer."""
     monitoring_namespace: Name | None = None
     """Namespace whose pods may scrape metrics, through the gateway's metrics port only. Absent: nobody."""
     dns: Dns = Dns()
@@ -210,6 +219,13 @@ class SsoIssuer(Model):
     issuer."""
 
 
+class Residency(Model):
+    """Where data of this data plane may go."""
+
+    allow_copies_to: Annotated[tuple[Name, ...], Field(max_length=64, json_schema_extra=LIST_SET)]
+    """DataPlanes that may receive copies of backups. Empty: none, data stays here."""
+
+
 class DataPlaneSpec(Model):
     """What the data plane is."""
 
@@ -240,6 +256,8 @@ class DataPlaneSpec(Model):
     clusters then say "declared, not verified"."""
     sso: Annotated[tuple[SsoIssuer, ...], Field(max_length=10, json_schema_extra=list_map("issuer"))] = ()
     """Single sign-on issuers whose tokens the doors accept."""
+    residency: Residency | None = None
+    """Where data of this data plane may go. Absent: copies may go to any DataPlane."""
 
 
 class DataPlaneStatus(ResourceStatus):
@@ -331,6 +349,19 @@ _VOLUME_RULES: Final = (
         reason=REQUIRED,
         check=lambda spec: not spec.storage_class_encrypted or spec.storage_class_name is not None,
         field_path=".storageClassName",
+    ),
+)
+
+_HUB_RULES: Final = (
+    Rule(
+        "spec",
+        "!has(self.kubernetes) || (has(self.network) && has(self.network.operatorCIDRs) && "
+        "size(self.network.operatorCIDRs) > 0)",
+        "kubernetes (another cluster) needs network.operatorCIDRs: the addresses that the operator's connections come "
+        "from; gateways are closed to all others",
+        reason=REQUIRED,
+        check=lambda spec: spec.kubernetes is None or bool(spec.network.operator_cidrs),
+        field_path=".network.operatorCIDRs",
     ),
 )
 
@@ -476,6 +507,7 @@ class DataPlane(Resource):
     RULES = (
         *_IMMUTABLE,
         *_CLOUD_RULES,
+        *_HUB_RULES,
         *_STORE_RULES,
         *_TRUST_RULES,
         *_VOLUME_RULES,

@@ -21,6 +21,10 @@ class CredentialsMissing(InvalidSpec):
     """A Secret that a DataPlane refers to does not exist or lacks a key; `path` is the field that refers to it."""
 
 
+class KubeconfigRefused(InvalidSpec):
+    """A kubeconfig that exists and is not used: garbled, or it asks for what a Secret must not make us do."""
+
+
 class NameTaken(ZillizError):
     """Something of that name exists and is not ours; we touch nothing."""
 
@@ -37,6 +41,10 @@ class Unavailable(ZillizError):
         super().__init__(f"{what}: {message}")
         self.what = what
         self.message = message
+
+
+class Unreachable(Unavailable):
+    """Nothing answered at all, not even with an error."""
 
 
 class Rejected(ZillizError):

@@ -8,15 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from zilliz_operator.api import rights
 from zilliz_operator.api.kinds import OURS
 from zilliz_operator.api.names import GROUP
 
 MINIMUM_KUBERNETES: Final = (1, 30)
 """The first with ValidatingAdmissionPolicies in every cluster; the chart refuses older ones."""
-
-READ: Final = ("get", "list", "watch")
-KEEP: Final = (*READ, "create", "patch", "delete")
-"""What server-side apply and pruning need."""
 
 OWN_KINDS: Final = tuple(kind.plural for kind in OURS)
 
@@ -43,20 +40,12 @@ def _all(group: str, *resources: str, verbs: tuple[str, ...]) -> tuple[Right, ..
 
 RIGHTS: Final[tuple[Right, ...]] = (
     *(
-        Right(GROUP, kind, (*READ, "patch", *(("create", "delete") if kind == "recycledclusters" else ())))
+        Right(GROUP, kind, (*rights.READ, "patch", *(("create", "delete") if kind == "recycledclusters" else ())))
         for kind in OWN_KINDS
     ),
     *_all(GROUP, *(f"{kind}/status" for kind in OWN_KINDS), verbs=("get", "patch", "update")),
     *_all(GROUP, *(f"{kind}/finalizers" for kind in OWN_KINDS), verbs=("patch", "update")),
-    *_all("", "namespaces", "secrets", verbs=KEEP),
-    *_all("", "resourcequotas", "limitranges", "serviceaccounts", "configmaps", "services", verbs=KEEP),
-    *_all("apps", "statefulsets", "deployments", verbs=KEEP),
-    *_all("policy", "poddisruptionbudgets", verbs=KEEP),
-    *_all("networking.k8s.io", "networkpolicies", verbs=KEEP),
-    *_all("cert-manager.io", "issuers", "certificates", verbs=KEEP),
-    Right("cert-manager.io", "clusterissuers", ("get", "list")),
-    *_all("", "pods", "persistentvolumeclaims", verbs=(*READ, "patch")),
-    Right("storage.k8s.io", "storageclasses", ("get", "list")),
+    *(Right(each.group, resource, each.verbs) for each in rights.DATA_PLANE for resource in each.resources),
     Right("events.k8s.io", "events", ("create", "patch")),
     Right("coordination.k8s.io", "leases", ("create",), everywhere=False),
     Right("coordination.k8s.io", "leases", ("get", "update"), everywhere=False, name="zilliz-operator"),

@@ -14,6 +14,7 @@ FIELD_MANAGER: Final = "zilliz-operator"
 FINALIZER: Final = "byoc.zilliz.com/protection"
 PREFIX: Final = "byoc.zilliz.com/"
 
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 CLUSTER_UID_LABEL: Final = "byoc.zilliz.com/cluster-uid"
 CLUSTER_LABEL: Final = "byoc.zilliz.com/cluster"
 PROJECT_LABEL: Final = "byoc.zilliz.com/project"
@@ -92,7 +93,7 @@ def labels(*, name: str, project: str, uid: str, component: str = "") -> dict[st
     common = {
         "app.kubernetes.io/name": "milvus",
         "app.kubernetes.io/instance": identity,
-        "app.kubernetes.io/managed-by": FIELD_MANAGER,
+        MANAGED_BY: FIELD_MANAGER,
         "app.kubernetes.io/part-of": "zilliz-byoc",
         CLUSTER_UID_LABEL: uid,
         CLUSTER_LABEL: name,

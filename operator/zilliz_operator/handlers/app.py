@@ -7,6 +7,7 @@ import random
 import sys
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,8 @@ from zilliz_operator.adapters.kube import KubeClient
 from zilliz_operator.adapters.lease import LeaseElection
 from zilliz_operator.adapters.milvus import PymilvusAdmin
 from zilliz_operator.adapters.randomness import SystemSecrets
-from zilliz_operator.adapters.threads import Threads
+from zilliz_operator.adapters.threads import LANE, Threads
+from zilliz_operator.adapters.watch import ObjectWatch, Seen
 from zilliz_operator.api import names
 from zilliz_operator.api.exceptions import ZillizError
 from zilliz_operator.api.kinds import KINDS, OURS
@@ -147,6 +149,8 @@ async def _operate(
         operator_namespace=config.namespace,
         on_request=_count,
         cloud_sweep_seconds=config.cloud_sweep_seconds,
+        on_child=lambda seen: operator.child_changed(seen),
+        on_turn=lambda name: operator.data_plane_turned(name),
     )
     clock = SystemClock()
     world = World(
@@ -167,8 +171,16 @@ async def _operate(
     stop = asyncio.Event()
     # Older than kopf.operator() on purpose: it cancels every task younger than itself when it stops.
     work = asyncio.create_task(operator.queue.run(), name="work-queue")
+    given = ObjectWatch("Secret", namespace=config.namespace, on_change=operator.secret_changed)
+    secrets = asyncio.create_task(given.run(access), name="secrets of data planes")
     leadership = asyncio.create_task(lost.wait(), name="leadership")
-    kopf_task = asyncio.create_task(_watch(operator, access, state, stop), name="kopf")
+
+    async def end() -> None:
+        stop.set()  # Kopf's own waiter for it is among those that Kopf waits for
+        await operator.queue.halt()
+        await data_planes.close()
+
+    kopf_task = asyncio.create_task(_watch(operator, access, state, stop, end=end), name="kopf")
     try:
         done, _ = await asyncio.wait({work, leadership, kopf_task}, return_when=asyncio.FIRST_COMPLETED)
         if leadership in done:
@@ -182,14 +194,22 @@ async def _operate(
     finally:
         stop.set()
         await asyncio.wait({kopf_task}, timeout=10)
-        for task in (work, leadership, kopf_task):
+        for task in (work, secrets, leadership, kopf_task):
             task.cancel()
-        await asyncio.gather(work, leadership, kopf_task, return_exceptions=True)
+        await asyncio.gather(work, secrets, leadership, kopf_task, return_exceptions=True)
         await data_planes.close()
         threads.close()
 
 
-async def _watch(operator: "Operator", access: ClusterAccess, state: State, stop: asyncio.Event) -> None:
+async def _watch(
+    operator: "Operator",
+    access: ClusterAccess,
+    state: State,
+    stop: asyncio.Event,
+    *,
+    end: Callable[[], Awaitable[None]],
+) -> None:
+    """`end` ends what began after Kopf: when it stops, it waits for every task younger than itself, and cancels it."""
     heartbeat = state.heartbeat = Heartbeat(WATCHED)
     registry, settings = kopf.OperatorRegistry(), operator_settings()
     watches.register(registry, settings, roster=operator.roster, wake=operator.wake, teardown=operator.teardown)
@@ -203,6 +223,10 @@ async def _watch(operator: "Operator", access: ClusterAccess, state: State, stop
             read_bufsize=2**21,
         )
         return kopf.AiohttpSession(server=access.server, aiohttp_session=session)
+
+    @kopf.on.cleanup(registry=registry)
+    async def cleanup(**_: object) -> None:
+        await end()
 
     kopf_identity: Any = operator.config.identity  # a private type of Kopf's, made of a string
     await kopf.operator(
@@ -224,7 +248,7 @@ class Operator:
         self.config = config
         self.world = world
         self.roster = watches.Roster()
-        self.queue = WorkQueue(self.reconcile, concurrency=config.workers, jitter=random.random)
+        self.queue = WorkQueue(self.reconcile, concurrency=config.workers, jitter=random.random, lane=self.roster.lane)
         self._locks: dict[Key, asyncio.Lock] = {}
         cluster = ClusterReconciler(world, observe=self._observe)
         data_plane = DataPlaneReconciler(world)
@@ -242,9 +266,26 @@ class Operator:
         self.queue.add(key, after=after)
         metrics.QUEUE_DEPTH.set(self.queue.depth)
 
+    def child_changed(self, seen: Seen) -> None:
+        """A change on a remote data plane."""
+        for key in watches.woken_by(seen.labels, self.roster, namespace=seen.namespace or seen.name):
+            self.wake(key, 0.0)
+
+    def data_plane_turned(self, name: str) -> None:
+        """A remote data plane began or ceased to answer, or goes by another kubeconfig."""
+        for key in (Key("DataPlane", "", name), *self.roster.on_plane(name)):
+            self.wake(key, 0.0)
+
+    def secret_changed(self, seen: Seen) -> None:
+        """A Secret in the operator's namespace, where DataPlanes find their credentials. Our own are not among them."""
+        if seen.labels.get(names.MANAGED_BY) != names.FIELD_MANAGER:
+            for key in self.roster.keys("DataPlane"):
+                self.wake(key, 0.0)
+
     async def reconcile(self, key: Key) -> Outcome:
         started = time.monotonic()
         result = "error"
+        LANE.set(self.roster.lane(key))
         try:
             async with self._lock(key):
                 outcome = await self._reconcilers[key.kind](key)
@@ -261,6 +302,7 @@ class Operator:
 
     async def teardown(self, key: Key) -> str:
         """Empty once the object may go, else what it waits for."""
+        LANE.set(self.roster.lane(key))
         async with self._lock(key):
             return await self._teardowns[key.kind](key)
 

@@ -26,6 +26,12 @@ CONDITION = Gauge(
     ["project", "cluster", "condition"],
     registry=REGISTRY,
 )
+DATA_PLANE_CONNECTED = Gauge(
+    "zilliz_data_plane_connected",
+    "1 while a remote data plane's Kubernetes API answers, else 0.",
+    ["data_plane"],
+    registry=REGISTRY,
+)
 WATCH_AGE = Gauge(
     "zilliz_operator_watch_age_seconds", "Seconds since a kind's watch was last opened.", ["kind"], registry=REGISTRY
 )

@@ -54,12 +54,18 @@ class Roster:
 
     def __init__(self) -> None:
         self._uids: dict[str, Key] = {}
+        self._planes: dict[Key, str] = {}
 
-    def saw(self, key: Key, *, uid: str) -> None:
+    def saw(self, key: Key, *, uid: str, plane: str = "") -> None:
+        """`plane`: the data plane of a ZillizCluster."""
         self._uids[uid] = key
+        if plane:
+            self._planes[key] = plane
 
     def lost(self, *, uid: str) -> None:
-        self._uids.pop(uid, None)
+        key = self._uids.pop(uid, None)
+        if key is not None and key not in self._uids.values():
+            self._planes.pop(key, None)
 
     def by_uid(self, uid: str) -> Key | None:
         return self._uids.get(uid)
@@ -70,6 +76,14 @@ class Roster:
             return []
         clusters = ((uid, key) for uid, key in self._uids.items() if key.kind == "ZillizCluster")
         return [key for uid, key in clusters if names.cluster_namespace(names.cluster_id(uid)) == namespace]
+
+    def on_plane(self, name: str) -> Iterable[Key]:
+        """The clusters of a data plane."""
+        return [key for key, plane in self._planes.items() if plane == name]
+
+    def lane(self, key: Key) -> str:
+        """Passes over objects of one data plane share its slots; what belongs to none shares those of the hub."""
+        return key.name if key.kind == "DataPlane" else self._planes.get(key, "")
 
     def keys(self, kind: str, *, namespace: str | None = None) -> Iterable[Key]:
         return [k for k in self._uids.values() if k.kind == kind and namespace in (None, k.namespace)]
@@ -97,14 +111,21 @@ def wakes(kind: str, obj: Any, roster: Roster) -> list[Key]:
             organization = (obj.get("spec") or {}).get("level") == "Organization"
             return list(roster.keys("ZillizCluster", namespace=None if organization else namespace))
         case "DataPlane":  # another one may have waited for its bucket prefix
-            return [*roster.keys("ZillizCluster"), *roster.keys("DataPlane")]
+            plane = roster.on_plane(obj["metadata"]["name"])
+            return [*plane, *roster.keys("DataPlane"), *roster.keys("BackupPolicy")]
         case "ZillizCluster":
             return [
                 *roster.keys("Allowlist", namespace=namespace),
                 *roster.keys("AccessPolicy", namespace=namespace),
-                *roster.keys("DataPlane"),
+                *roster.keys("BackupPolicy", namespace=namespace),
+                *(key for key in roster.keys("DataPlane") if key.name == plane_of(kind, obj)),
             ]
     return []
+
+
+def plane_of(kind: str, obj: Any) -> str:
+    """The data plane of a ZillizCluster; of another kind, none."""
+    return str((obj.get("spec") or {}).get("dataPlane") or "default") if kind == "ZillizCluster" else ""
 
 
 def child_wakes(labels: Any, roster: Roster, *, namespace: str) -> list[Key]:
@@ -119,6 +140,16 @@ def child_wakes(labels: Any, roster: Roster, *, namespace: str) -> list[Key]:
     if woken:
         return woken
     return [*roster.living_in(namespace), *roster.keys("AccessPolicy", namespace=namespace)]
+
+
+def woken_by(labels: Any, roster: Roster, *, namespace: str) -> Iterable[Key]:
+    """Whom an event about anything in `namespace` concerns, ours or not (a Namespace lies in none but its own)."""
+    return child_wakes(labels, roster, namespace=namespace) if is_managed(labels) else roster.living_in(namespace)
+
+
+def selector_of(kind: str) -> str:
+    """The label selector by which a kind of children is watched; empty: all of them are."""
+    return "" if kind in WATCHED_WHOLE else MANAGED_SELECTOR
 
 
 def is_managed(labels: Any) -> bool:
@@ -137,8 +168,8 @@ def register(
         _hold_until_torn_down(registry, kind, teardown=teardown)
     for kind in CHILD_KINDS:
         resource = _resource(kind)
-        if kind not in WATCHED_WHOLE:
-            settings.watching.label_selectors[resource] = MANAGED_SELECTOR
+        if selector := selector_of(kind):
+            settings.watching.label_selectors[resource] = selector
         _watch_children(registry, kind, roster=roster, wake=wake)
 
 
@@ -156,7 +187,7 @@ def _watch_own(registry: kopf.OperatorRegistry, kind: str, *, roster: Roster, wa
         if event["type"] == "DELETED":
             roster.lost(uid=uid)
         else:
-            roster.saw(key, uid=uid)
+            roster.saw(key, uid=uid, plane=plane_of(kind, body))
         wake(key, 0.0)
         for other in wakes(kind, body, roster):
             wake(other, 0.0)
@@ -180,9 +211,7 @@ def _hold_until_torn_down(registry: kopf.OperatorRegistry, kind: str, *, teardow
 
 def _watch_children(registry: kopf.OperatorRegistry, kind: str, *, roster: Roster, wake: Wake) -> None:
     async def changed(labels: Any, namespace: str | None, name: str, **_: Any) -> None:
-        where = namespace or name  # a Namespace lies in none but its own
-        woken = child_wakes(labels, roster, namespace=where) if is_managed(labels) else roster.living_in(where)
-        for key in woken:
+        for key in woken_by(labels, roster, namespace=namespace or name):
             wake(key, 0.0)
 
     kopf.on.event(*_resource(kind), registry=registry, id="changed")(changed)

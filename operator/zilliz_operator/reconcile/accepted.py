@@ -11,7 +11,7 @@ from typing import Any
 
 from zilliz_operator.api import names
 from zilliz_operator.api.conditions import ConditionType, Reason
-from zilliz_operator.api.dataplane import Cloud, DataPlane
+from zilliz_operator.api.dataplane import Cloud, DataPlane, OperatorPath
 from zilliz_operator.api.exceptions import InvalidSpec
 from zilliz_operator.api.validate import validate
 from zilliz_operator.api.zillizcluster import Exposure, ZillizCluster, ZillizClusterSpec
@@ -82,7 +82,7 @@ def _refusal(raw: Manifest, plane_raw: Manifest) -> StepResult | None:
     misfit = fit.misfit(cluster, plane)
     if misfit is not None:
         return StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, misfit)
-    return _impossible(cluster, plane) or notyet.of_cluster(cluster, plane)
+    return _impossible(cluster, plane) or _out_of_reach(cluster, plane) or notyet.of_cluster(cluster, plane)
 
 
 def _impossible(cluster: ZillizCluster, plane: DataPlane) -> StepResult | None:
@@ -94,6 +94,17 @@ def _impossible(cluster: ZillizCluster, plane: DataPlane) -> StepResult | None:
         )
         return StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, message)
     return None
+
+
+def _out_of_reach(cluster: ZillizCluster, plane: DataPlane) -> StepResult | None:
+    by_balancer = plane.spec.network.operator_path is OperatorPath.LOAD_BALANCER
+    if not by_balancer or cluster.spec.exposure is not Exposure.INTERNAL:
+        return None
+    message = (
+        f"spec.exposure: Internal has no load balancer, and that is the operator's only way to gateways of DataPlane "
+        f"{plane.metadata.name} (network.operatorPath): use LoadBalancer, or a data plane whose operatorPath is Pods"
+    )
+    return StepResult(ConditionType.READY, FALSE, Reason.UNSUPPORTED, message)
 
 
 def _invalid(raw: Manifest) -> StepResult | None:

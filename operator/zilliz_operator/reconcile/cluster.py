@@ -15,7 +15,7 @@ from zilliz_operator.api.accesspolicy import AccessPolicy, Level
 from zilliz_operator.api.allowlist import Allowlist
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.dataplane import DataPlane
-from zilliz_operator.api.exceptions import InvalidSpec, Rejected, Unavailable, ZillizError
+from zilliz_operator.api.exceptions import InvalidSpec, KubeconfigRefused, Rejected, Unavailable, ZillizError
 from zilliz_operator.api.validate import validate
 from zilliz_operator.api.zillizcluster import ZillizCluster
 from zilliz_operator.desired import access as desired_access
@@ -49,7 +49,7 @@ from zilliz_operator.reconcile.steps import (
     vpc,
     workload,
 )
-from zilliz_operator.reconcile.steps.errors import LATER, failed, not_understood, waits
+from zilliz_operator.reconcile.steps.errors import LATER, SOON, failed, not_understood, waits
 
 log = logging.getLogger(__name__)
 
@@ -194,10 +194,16 @@ class ClusterReconciler:
             raise _NotStarted(
                 StepResult(C.READY, FALSE, Reason.DATA_PLANE_NOT_READY, str(error), again_in=LATER)
             ) from None
+        except KubeconfigRefused as error:
+            raise _NotStarted(
+                StepResult(C.READY, FALSE, Reason.KUBECONFIG_REFUSED, str(error), again_in=LATER)
+            ) from None
         except ZillizError as error:
             raise _NotStarted(
                 StepResult(C.READY, FALSE, Reason.CREDENTIALS_MISSING, str(error), again_in=LATER)
             ) from None
+        if not plane.local and not live.objects:
+            _may_start(data_plane)
         ctx, trouble = self._context(cluster, data_plane, live)
         allowlists, policies, secrets = await self._policies(cluster)
         fallbacks = {**_from(live, "milvus-root"), **_from(live, "technical-users")}
@@ -392,6 +398,19 @@ class _NotStarted(Exception):
         self.ready = ready
 
 
+def _may_start(plane: DataPlane) -> None:
+    """Whether a cluster of which nothing is there yet may be begun on a remote data plane: only where it can be finished.
+
+    A cluster that is there goes on whatever right was lost: the step that needs it says so, and addresses still come off lists.
+    """
+    connected = plane.status.condition(C.CONNECTED)
+    if connected is not None and connected.is_true:
+        return
+    why, wait = (connected.message, LATER) if connected is not None else ("it was not looked at yet", SOON)
+    message = f"not started: DataPlane {plane.metadata.name} is not ready: {why}"
+    raise _NotStarted(StepResult(C.READY, FALSE, Reason.DATA_PLANE_NOT_READY, message, again_in=wait))
+
+
 R = TypeVar("R", Allowlist, AccessPolicy)
 
 
@@ -443,7 +462,7 @@ def _fields(p: Pass) -> dict[str, Any]:
         "auditBucket": bucket_name(p.ctx, "audit"),
         "backupBucket": bucket_name(p.ctx, "backup"),
         "endpoint": f"{connection.host(p)}:{names.GATEWAY_PORT}",
-        "address": connection.address(p) or None,
+        "address": door.balancer(p) or None,
         "privateLink": p.private_link,
         "connectionSecret": names.connection_secret(p.ctx.name),
         "size": f"{spec.size.cu_size} CU × {spec.size.replicas}",

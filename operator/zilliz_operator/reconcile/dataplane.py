@@ -1,10 +1,14 @@
-"""DataPlane: say whether its Kubernetes, its object store and its issuer answer, before a cluster finds out the hard way."""
+"""DataPlane: say whether its Kubernetes, its object store and its issuer answer, before a cluster finds out the hard way.
+
+What a remote Kubernetes cluster lets us do is asked in full, so that a cluster is started there only if it can be finished.
+"""
 
 from typing import Any
 
+from zilliz_operator.api import rights
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.dataplane import Cloud, DataPlane
-from zilliz_operator.api.exceptions import InvalidSpec, Rejected, Unavailable, ZillizError
+from zilliz_operator.api.exceptions import InvalidSpec, KubeconfigRefused, Rejected, Unavailable, ZillizError
 from zilliz_operator.api.validate import validate
 from zilliz_operator.policy import claims
 from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult, conditions
@@ -14,7 +18,7 @@ from zilliz_operator.reconcile.pass_ import DataPlaneAccess, World
 from zilliz_operator.reconcile.ports import Manifest
 from zilliz_operator.reconcile.queue import Key, Outcome
 from zilliz_operator.reconcile.steps import vpc
-from zilliz_operator.reconcile.steps.errors import LATER
+from zilliz_operator.reconcile.steps.errors import LATER, waits
 
 
 async def prefix_holder(world: World, plane: DataPlane) -> claims.Claim | None:
@@ -35,6 +39,7 @@ class DataPlaneReconciler:
     async def reconcile(self, key: Key) -> Outcome:
         raw = await self._world.hub.get("DataPlane", key.name)
         if raw is None:
+            await self._world.data_planes.forget(key.name)
             return Outcome(alive=False)
         if raw["metadata"].get("deletionTimestamp"):
             return Outcome()
@@ -50,12 +55,15 @@ class DataPlaneReconciler:
             message = claims.refusal(claims.claim(plane), theirs)
             refused = StepResult(ConditionType.READY, FALSE, Reason.PREFIX_CLAIMED, message)
             return await self._write(raw, (), {"clusters": len(used)}, ready=refused)
-        results = [await self._issuer(plane), await self._store(plane)]
+        connected, version = await self._connected(plane)
+        issuer = await self._issuer(plane) if connected.kept else waits(ConditionType.ISSUER_READY, for_=connected.type)
+        results = [connected, issuer, await self._store(plane)]
         if plane.spec.cloud is Cloud.AWS:
             results.append(await self._vpc(plane, raw))
-        return await self._write(
-            raw, results, {"clusters": len(used), "defaultVersion": plane.spec.versions[0].version}
-        )
+        fields: dict[str, object] = {"clusters": len(used), "defaultVersion": plane.spec.versions[0].version}
+        if version:
+            fields["kubernetesVersion"] = version
+        return await self._write(raw, results, fields)
 
     async def teardown(self, key: Key) -> str:
         """A DataPlane goes only when no cluster is left on it: without it their data could not be reached any more."""
@@ -72,6 +80,33 @@ class DataPlaneReconciler:
 
     async def _access(self, plane: DataPlane) -> DataPlaneAccess:
         return await self._world.data_planes.access(plane)
+
+    async def _connected(self, plane: DataPlane) -> tuple[StepResult, str]:
+        """Whether its Kubernetes answers and lets us do what clusters need; and its version, where that is known."""
+        type = ConditionType.CONNECTED
+        try:
+            access = await self._access(plane)
+            version = await access.kube.version()
+            needed = () if access.local else rights.accesses()
+            missing = await access.kube.missing_rights(needed) if needed else ()
+        except Unavailable as error:
+            return StepResult(type, UNKNOWN, Reason.DATA_PLANE_UNREACHABLE, str(error), again_in=LATER), ""
+        except Rejected as error:
+            return StepResult(type, FALSE, Reason.CREDENTIALS_REJECTED, _rejected(plane, error), again_in=LATER), ""
+        except ZillizError as error:
+            refused = isinstance(error, KubeconfigRefused)
+            reason = Reason.KUBECONFIG_REFUSED if refused else Reason.CREDENTIALS_MISSING
+            return StepResult(type, FALSE, reason, str(error), again_in=LATER), ""
+        if missing:
+            message = (
+                f"{_kubeconfig(plane)} lacks rights: {rights.grouped(missing)}. Apply manifests/dataplane-access.yaml to that "
+                "Kubernetes cluster; until then no cluster is started there"
+            )
+            return StepResult(type, FALSE, Reason.RIGHTS_MISSING, message, again_in=LATER), version
+        if access.local:
+            return StepResult(type, TRUE, Reason.KEPT, f"this Kubernetes cluster answers, {version}"), version
+        message = f"{access.kube.what} answers, {version}; {_kubeconfig(plane)} has all {len(needed)} rights that clusters need"
+        return StepResult(type, TRUE, Reason.KEPT, message), version
 
     async def _store(self, plane: DataPlane) -> StepResult:
         type = ConditionType.OBJECT_STORE_READY
@@ -141,3 +176,12 @@ class DataPlaneReconciler:
         return Outcome(
             again_in=min((r.again_in for r in (*results, *((ready,) if ready else ())) if r.again_in), default=None)
         )
+
+
+def _kubeconfig(plane: DataPlane) -> str:
+    reference = plane.spec.kubernetes.kubeconfig_secret_ref if plane.spec.kubernetes else None
+    return f"the kubeconfig in key {reference.key} of Secret {reference.name}" if reference else "the service account"
+
+
+def _rejected(plane: DataPlane, error: Rejected) -> str:
+    return f"{error.what} answers and does not accept {_kubeconfig(plane)}: put one with a valid token or certificate there"

@@ -1,16 +1,22 @@
 """What the API has and this release does not do: said at once, in words, instead of an object that waits for ever in silence."""
 
+import contextlib
 from collections.abc import Callable
 
+from zilliz_operator.api.backuppolicy import BackupPolicy
 from zilliz_operator.api.conditions import ConditionType, Reason
-from zilliz_operator.api.dataplane import DataPlane, Engine
+from zilliz_operator.api.dataplane import DataPlane, DataPlaneSpec, Engine
+from zilliz_operator.api.exceptions import InvalidSpec
 from zilliz_operator.api.validate import validate
 from zilliz_operator.api.zillizcluster import ZillizCluster
+from zilliz_operator.policy import residency
 from zilliz_operator.policy.status import FALSE, TRUE, StepResult, conditions
 from zilliz_operator.reconcile import statuses
+from zilliz_operator.reconcile.allowlist import clusters_of
 from zilliz_operator.reconcile.pass_ import World
 from zilliz_operator.reconcile.ports import Manifest
 from zilliz_operator.reconcile.queue import Key, Outcome
+from zilliz_operator.reconcile.selection import selects
 
 BACKUPS = "backups are not made by this release yet: copy the bucket, or export with your Milvus client"
 
@@ -37,7 +43,8 @@ def of_cluster(cluster: ZillizCluster, plane: DataPlane) -> StepResult | None:
 
 
 class NotYetReconciler:
-    """BackupPolicy, Backup, Restore: valid or not, and that nothing acts on them yet."""
+    """BackupPolicy, Backup, Restore: valid or not, and that nothing acts on them yet. Copies that a data plane's residency forbids
+    are refused already: nobody should learn it on the day that backups begin."""
 
     def __init__(self, world: World, kind: str) -> None:
         self._world = world
@@ -54,8 +61,25 @@ class NotYetReconciler:
         ready = StepResult(ConditionType.READY, FALSE, Reason.NOT_YET, BACKUPS)
         if findings:
             ready = StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, str(findings[0]))
+        elif self._kind == "BackupPolicy" and (why := await self._leaves_home(BackupPolicy.parse(raw))):
+            ready = StepResult(ConditionType.READY, FALSE, Reason.RESIDENCY_FORBIDS, why)
         await write_ready(self._world, raw, ready)
         return Outcome()
+
+    async def _leaves_home(self, policy: BackupPolicy) -> str:
+        """Which copy some selected cluster's data plane forbids; empty: none."""
+        if not policy.spec.copies:
+            return ""
+        clusters = [
+            cluster
+            for cluster in await clusters_of(self._world, policy.metadata.namespace)
+            if selects(policy.spec.clusters, name=cluster.metadata.name, labels=cluster.metadata.labels)
+        ]
+        planes: dict[str, DataPlaneSpec] = {}
+        for raw in await self._world.hub.list("DataPlane"):
+            with contextlib.suppress(InvalidSpec):  # its own status says what is wrong with it
+                planes[raw["metadata"]["name"]] = DataPlane.parse(raw).spec
+        return residency.forbidden(policy.spec, clusters=clusters, planes=planes)
 
 
 class RecycledClusterReconciler:

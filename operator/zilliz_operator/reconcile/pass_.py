@@ -40,7 +40,7 @@ BROKEN_BY_OTHERS = frozenset({Reason.POLICIES_NOT_ENFORCED, Reason.WIDENED_BY_OT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataPlaneAccess:
-    """A data plane as a pass reaches it. `local`: pods can be dialled by their addresses.
+    """A data plane as a pass reaches it. `local`: it is the operator's own Kubernetes cluster.
 
     What a missing Secret keeps from being made is the error that names it, raised when it is asked for: only the steps that need
     it fail, and a door is still closed when it must be.
@@ -83,7 +83,12 @@ class DataPlaneAccess:
 
 class DataPlanes(Protocol):
     async def access(self, data_plane: DataPlane) -> DataPlaneAccess:
-        """Clients for a data plane; raises Unavailable, Rejected or CredentialsMissing when its Kubernetes cannot be reached at all."""
+        """Clients for a data plane. Raises CredentialsMissing or KubeconfigRefused, naming Secret and key, when its Kubernetes cannot
+        be reached at all for them."""
+        ...
+
+    async def forget(self, name: str) -> None:
+        """Its DataPlane is gone: close what belongs to it."""
         ...
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from zilliz_operator.api.cloud import Change, EndpointService, LoadBalancer, VpcPair, VpcView
 from zilliz_operator.api.outside import AspectResult, Attestation, Caller, DoorAddress, DoorFinding, Grant, KeyPair
+from zilliz_operator.api.rights import Access
 
 __all__ = [
     "AspectResult",
@@ -55,6 +56,11 @@ class Secrets(Protocol):
 class Kube(Protocol):
     """One Kubernetes cluster. Kinds are keys of `api.kinds.KINDS`."""
 
+    @property
+    def what(self) -> str:
+        """For messages: `Kubernetes API https://…`."""
+        ...
+
     async def get(self, kind: str, name: str, namespace: str | None = None) -> Manifest | None:
         """The live object, or None when it does not exist."""
         ...
@@ -81,6 +87,14 @@ class Kube(Protocol):
         self, kind: str, name: str, namespace: str | None, patch: Manifest, *, subresource: str = ""
     ) -> Manifest:
         """JSON merge patch of an object or its `status`."""
+        ...
+
+    async def version(self) -> str:
+        """Of Kubernetes, as `v1.36.0`; it is told to those whose credentials are accepted."""
+        ...
+
+    async def missing_rights(self, needed: Sequence[Access]) -> Sequence[Access]:
+        """Those of `needed` that our credentials do not give us everywhere. Writes nothing."""
         ...
 
     async def event(self, regarding: Manifest, *, type: str, reason: str, message: str) -> None:

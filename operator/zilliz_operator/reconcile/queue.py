@@ -2,11 +2,13 @@
 
 Events only *wake* a key; what to do is decided from what is. A key is never reconciled twice at once, a wake-up during a pass
 leads to exactly one more pass, failures back off with jitter for ever, and the number of passes at a time is bounded here and
-nowhere else (Kopf's own worker limit starves: an idle worker keeps its slot).
+nowhere else (Kopf's own worker limit starves: an idle worker keeps its slot). It is bounded for each lane: a data plane that
+answers slowly or not at all takes its own slots and nobody else's.
 """
 
 import asyncio
 import logging
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -56,14 +58,26 @@ class WorkQueue:
     """Keys waiting for a pass. `add` may be called from any task of the loop; `run` works until cancelled."""
 
     def __init__(
-        self, reconcile: Reconciler, *, concurrency: int, jitter: Callable[[], float], settle_seconds: float = 0.2
+        self,
+        reconcile: Reconciler,
+        *,
+        concurrency: int,
+        jitter: Callable[[], float],
+        settle_seconds: float = 0.2,
+        lane: Callable[[Key], str] = lambda _: "",
     ) -> None:
         self._reconcile = reconcile
+        self._lane = lane
         self._concurrency = concurrency
         self._jitter = jitter
         self._settle = settle_seconds
         self._timers: dict[Key, tuple[float, asyncio.TimerHandle]] = {}
         self._ready: asyncio.Queue[Key] = asyncio.Queue()
+        self._lanes: dict[str, deque[Key]] = {}
+        """Keys whose lane has no slot free, in the order they came."""
+        self._taken: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._halted = False
         self._queued: set[Key] = set()
         self._running: set[Key] = set()
         self._dirty: set[Key] = set()
@@ -108,21 +122,49 @@ class WorkQueue:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._concurrency):
-                group.create_task(self._work())
+            while True:
+                key = await self._ready.get()
+                if self._halted:
+                    continue
+                lane = self._lane(key)
+                if self._taken[lane] < self._concurrency:
+                    self._taken[lane] += 1
+                    task = group.create_task(self._work(key, lane))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+                else:
+                    self._lanes.setdefault(lane, deque()).append(key)
 
-    async def _work(self) -> None:
-        while True:
-            key = await self._ready.get()
-            self._queued.discard(key)
-            self._running.add(key)
-            try:
-                await self._pass(key)
-            finally:
-                self._running.discard(key)
-                if key in self._dirty:
-                    self._dirty.discard(key)
-                    self.add(key)
+    async def halt(self) -> None:
+        """Begin no more passes and cancel those that run; `run` itself goes on until it is cancelled."""
+        self._halted = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _work(self, key: Key, lane: str) -> None:
+        """One slot of a lane: this key, then those that wait for a slot."""
+        waiting = self._lanes.setdefault(lane, deque())
+        try:
+            await self._turn(key)
+            while waiting:
+                await self._turn(waiting.popleft())
+        finally:
+            self._taken[lane] -= 1
+            if not self._taken[lane]:
+                del self._taken[lane]
+                self._lanes.pop(lane, None)
+
+    async def _turn(self, key: Key) -> None:
+        self._queued.discard(key)
+        self._running.add(key)
+        try:
+            await self._pass(key)
+        finally:
+            self._running.discard(key)
+            if key in self._dirty:
+                self._dirty.discard(key)
+                self.add(key)
 
     async def _pass(self, key: Key) -> None:
         self.passes += 1

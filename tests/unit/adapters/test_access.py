@@ -53,7 +53,7 @@ async def test_kubeconfig_bytes_with_inline_data(pair: tuple[bytes, bytes]) -> N
         {"certificate-authority-data": certificate}, {"client-certificate-data": certificate, "client-key-data": key}
     )
     access = ClusterAccess.from_kubeconfig(yaml.safe_dump(content).encode())
-    assert (access.server, access.namespace, access.middlewares) == ("https://k.example:6443", "team", ())
+    assert (access.server, access.namespace, len(access.middlewares)) == ("https://k.example:6443", "team", 1)
     assert access.ssl_context is not None
     assert len(access.ssl_context.get_ca_certs()) == 1
 
@@ -64,7 +64,7 @@ async def test_kubeconfig_file_with_relative_files(pair: tuple[bytes, bytes], tm
     path = tmp_path / "config"
     path.write_text(yaml.safe_dump(kubeconfig({"certificate-authority": "ca.crt"}, {"tokenFile": "token"})))
     access = ClusterAccess.from_kubeconfig(path)
-    assert len(access.middlewares) == 1
+    assert len(access.middlewares) == 2
 
 
 async def test_in_cluster_reads_the_service_account(pair: tuple[bytes, bytes], tmp_path: Path) -> None:
@@ -86,12 +86,21 @@ def test_outside_a_pod_the_remedy_is_a_kubeconfig(tmp_path: Path) -> None:
     [
         ({"insecure-skip-tls-verify": True}, {}, "clusters.insecure-skip-tls-verify"),
         ({"server": "http://k.example"}, {}, "clusters.server"),
+        ({"server": "http://127.0.0.1:8001"}, {}, "clusters.server"),
+        ({"server": "https://anna:s3cret@k.example"}, {}, "clusters.server"),
+        ({"server": "https://[::1"}, {}, "clusters.server"),
         ({"proxy-url": "http://p"}, {}, "clusters.proxy-url"),
         ({}, {"exec": {"command": "aws"}}, "users.exec"),
         ({}, {"client-certificate-data": "eA=="}, "users"),
         ({"certificate-authority-data": "eA=="}, {}, "kubeconfig"),
-        ({"certificate-authority-data": "%"}, {}, "certificate-authority-data"),
-        ({"certificate-authority": "ca.crt"}, {}, "kubeconfig"),
+        ({"certificate-authority-data": "%"}, {}, "clusters.certificate-authority-data"),
+        ({"certificate-authority": "ca.crt"}, {}, "clusters.certificate-authority"),
+        ({}, {"auth-provider": {"name": "gcp"}}, "users.auth-provider"),
+        ({}, {"as": "system:admin", "token": "t"}, "users.as"),
+        ({}, {"token": "two\nlines"}, "users.token"),
+        ({}, {"tokenFile": "/var/run/secrets/kubernetes.io/serviceaccount/token"}, "users.tokenFile"),
+        ({}, {"client-certificate": "/c", "client-key": "/k"}, "users.client-certificate"),
+        ({"certificate-authority": "/etc/passwd"}, {}, "clusters.certificate-authority"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused(cluster: dict[str, Any], user: dict[str, Any], field: str) -> None:
@@ -105,6 +114,23 @@ def test_an_unreadable_kubeconfig_is_never_quoted() -> None:
         ClusterAccess.from_kubeconfig(b"token: {s3cret")
     assert "s3cret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("part", ["contexts", "clusters", "users"])
+@pytest.mark.parametrize(
+    "garbage", [5, "s3cret", None, [None, "s3cret"], {"name": "c"}, [{"name": "k", "cluster": "s3cret"}]]
+)
+def test_garbage_is_refused_by_the_name_of_its_section(part: str, garbage: object) -> None:
+    with pytest.raises(InvalidSpec) as caught:
+        ClusterAccess.from_kubeconfig(yaml.safe_dump(kubeconfig({}, {}) | {part: garbage}).encode())
+    assert caught.value.path == part
+    assert "s3cret" not in str(caught.value)
+
+
+def test_no_refusal_quotes_a_credential() -> None:
+    with pytest.raises(InvalidSpec) as caught:
+        ClusterAccess.from_kubeconfig(kubeconfig({"server": "https://anna:s3cret@k.example"}, {"token": "s3cret"}))
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_missing_context_is_named() -> None:

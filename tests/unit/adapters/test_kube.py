@@ -275,3 +275,18 @@ async def test_a_rotated_token_is_waited_for_and_connections_are_shared_with_kop
     assert not access.connector().closed
     await access.close()
     assert {seen.authorization for seen in stub.seen} == {"Bearer first", "Bearer second"}
+
+
+async def test_a_redirect_to_another_server_is_not_followed(kube: KubeClient, stub: ApiStub) -> None:
+    """It would carry our token there."""
+    other = await ApiStub().start()
+    other.objects["/api/v1/namespaces/n"] = NAMESPACE
+
+    async def redirect(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=307, headers={"Location": f"{other.url}/api/v1/namespaces/n"})
+
+    stub.fault = redirect
+    with pytest.raises(Unavailable):
+        await kube.get("Namespace", "n")
+    assert other.seen == []
+    await other.stop()

@@ -4,11 +4,12 @@ import asyncio
 import contextvars
 import re
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 from zilliz_operator.adapters.clock import SystemClock
 from zilliz_operator.adapters.randomness import SystemSecrets
-from zilliz_operator.adapters.threads import Threads
+from zilliz_operator.adapters.threads import LANE, Threads
 
 
 def test_the_clock_is_utc() -> None:
@@ -49,4 +50,22 @@ async def test_the_pool_is_bounded_and_keeps_the_context() -> None:
     release.set()
     assert await asyncio.gather(*tasks) == ["mine"] * 6
     assert most == 2
+    threads.close()
+
+
+async def test_a_lane_that_waits_keeps_nobody_else_waiting() -> None:
+    threads = Threads(size=2)
+    release = threading.Event()
+
+    async def in_lane(lane: str, work: Callable[[], object]) -> object:
+        LANE.set(lane)
+        return await threads.run(work)
+
+    stuck = [asyncio.create_task(in_lane("dead", lambda: release.wait(30))) for _ in range(4)]
+    async with asyncio.timeout(10):
+        assert await asyncio.create_task(in_lane("alive", lambda: "done")) == "done"
+    assert not any(task.done() for task in stuck)
+    threads.forget("dead")
+    release.set()
+    await asyncio.gather(*stuck)
     threads.close()

@@ -8,7 +8,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tools.generate_manifests import CHART, NAMESPACE, render
+from tools.generate_manifests import CHART, NAMESPACE, access_yaml, render
+from zilliz_operator.api import rights
 from zilliz_operator.api.installation import ADMISSION_POLICIES, MINIMUM_KUBERNETES, RIGHTS
 from zilliz_operator.api.kinds import KINDS, OURS
 from zilliz_operator.handlers import watches
@@ -183,6 +184,32 @@ class TestRights:
         """They name a bucket; whoever could make one would name a neighbour's."""
         for name in ("zilliz-viewer", "zilliz-editor", "zilliz-admin"):
             assert "create" not in self.verbs(one("ClusterRole", name))["byoc.zilliz.com", "recycledclusters"]
+
+    def test_on_a_data_plane_they_are_the_listed_ones_and_no_others(self) -> None:
+        """Of its own kinds and events it has more, on the hub; the rest is what `api.rights` lists, right by right."""
+        rules = [
+            r for r in one("ClusterRole")["rules"] if r["apiGroups"] not in (["byoc.zilliz.com"], ["events.k8s.io"])
+        ]
+        found = {
+            (verb, group, resource)
+            for rule in rules
+            for verb in rule["verbs"]
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
+        }
+        assert found == {(a.verb, a.group, a.resource) for a in rights.accesses()}
+
+    def test_a_remote_data_planes_account_has_the_listed_rights_and_is_confined(self) -> None:
+        documents = [d for d in yaml.safe_load_all(access_yaml()) if d]
+        (role,) = (d for d in documents if d["kind"] == "ClusterRole")
+        assert {key: set(verbs) for key, verbs in self.verbs(role).items()} == {
+            (right.group, resource): set(right.verbs) for right in rights.DATA_PLANE for resource in right.resources
+        }
+        policies = {d["metadata"]["name"] for d in documents if d["kind"] == "ValidatingAdmissionPolicy"}
+        bound = {d["spec"]["policyName"] for d in documents if d["kind"] == "ValidatingAdmissionPolicyBinding"}
+        assert policies == bound == {"zilliz-operator-reach", "zilliz-namespace-reservation", "zilliz-ownership-labels"}
+        for document in documents:
+            kubernetes_validate.validate(document, KUBERNETES, strict=True)
 
     def test_the_lease_is_in_its_own_namespace(self) -> None:
         role = one("Role")

@@ -7,11 +7,15 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tools.devcluster import acme, cli, cluster, components, containers, host, kube, manifests, netns, store
+from tools.devcluster import acme, cli, cluster, components, containers, host, kube, manifests, netns, spokes, store
 from tools.devcluster import layout as at
 from tools.devcluster.errors import DevclusterError
 from tools.devcluster.layout import Layout
+from tools.devcluster.pki import Authority
+from zilliz_operator.adapters.access import ClusterAccess
+from zilliz_operator.api.validate import validate
 
 
 @pytest.fixture
@@ -294,3 +298,57 @@ def test_a_command_where_none_is_taken_is_refused() -> None:
 def test_what_debian_would_start_at_boot_is_known() -> None:
     services = {package.name: package.service for package in host.PACKAGES if package.service}
     assert services == {"containerd": "containerd.service", "bind9": "named.service", "haproxy": "haproxy.service"}
+
+
+def test_further_data_planes_are_told_by_number_and_stay_apart(tmp_path: Path) -> None:
+    place = Layout(name="unit", root=tmp_path / "unit")
+    for name in ("unit", "unit-dp2", "unit-dp10", "unit-dpx", "other-dp3"):
+        (tmp_path / name).mkdir()
+    assert spokes.found(place) == [2, 10]
+    second = spokes.plane(place, 2)
+    assert (second.name, second.server) == ("unit-dp2", "https://10.200.0.202:6443")
+    assert second.layout.root == tmp_path / "unit-dp2"
+    addresses = {spokes.plane(place, number).address for number in range(spokes.FIRST, spokes.MOST + 1)}
+    assert len(addresses) == spokes.MOST - spokes.FIRST + 1
+    assert all(address in at.NODE_NETWORK for address in addresses)
+    assert not addresses & {at.FIRST_CLIENT + step for step in range(150)}, "client hosts have those"
+
+
+def test_a_data_plane_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+    place = Layout(name="unit", root=tmp_path / "unit")
+    with pytest.raises(DevclusterError, match="none; `up --dataplanes 2` makes dp2"):
+        spokes.by_name(place, "dp2")
+    (tmp_path / "unit-dp2").mkdir()
+    with pytest.raises(DevclusterError, match="there are: dp2"):
+        spokes.by_name(place, "dp3")
+    assert spokes.by_name(place, "dp2").name == "unit-dp2"
+
+
+@pytest.mark.parametrize("count", [0, 10])
+def test_too_few_or_many_data_planes_are_refused(tmp_path: Path, count: int) -> None:
+    with pytest.raises(DevclusterError, match="choose 1 to 9"):
+        spokes.up(Layout(name="unit", root=tmp_path / "unit"), count=count, kinds=(), progress=print)
+
+
+def test_the_example_of_a_further_data_plane_is_one(tmp_path: Path) -> None:
+    place = Layout(name="unit", root=tmp_path / "unit")
+    assert [str(finding) for finding in validate(spokes.example(place, 2))] == []
+
+
+def test_its_kubeconfig_is_one_that_a_data_plane_takes(tmp_path: Path) -> None:
+    spoke = spokes.plane(Layout(name="unit", root=tmp_path / "unit"), 2).layout
+    spoke.pki.mkdir(parents=True)
+    Authority(directory=spoke.pki, name="kube").ensure()
+    access = ClusterAccess.from_kubeconfig(spokes.kubeconfig(spoke, token="t").encode())
+    assert access.server == spoke.server
+
+
+def test_every_object_of_a_data_planes_account_has_a_path() -> None:
+    documents = [found for found in yaml.safe_load_all(spokes.ACCESS.read_text()) if found]
+    assert len({kube.object_path(document) for document in documents}) == len(documents)
+
+
+def test_up_takes_a_number_of_data_planes() -> None:
+    assert cli.parse(["up"]).dataplanes == 1
+    assert cli.parse(["up", "--dataplanes", "2"]).dataplanes == 2
+    assert cli.parse(["cut", "dp2"]).data_plane == "dp2"

@@ -217,7 +217,7 @@ def _python(words: list[str]) -> None:
 
 KUBECTL_VERBS = {
     *("get", "describe", "apply", "create", "delete", "patch", "wait", "annotate", "label", "logs", "exec"),
-    *("explain", "rollout"),
+    *("explain", "rollout", "config"),
 }
 OTHER_RESOURCES = {
     *("zilliz", "namespace", "namespaces", "pods", "networkpolicies", "certificates", "challenges", "services"),
@@ -412,7 +412,7 @@ def test_reasons_of_the_outage_table_exist() -> None:
 def test_metrics_in_the_pages_exist() -> None:
     code = (ROOT / "operator/zilliz_operator/handlers/metrics.py").read_text()
     named = set(re.findall(r"`(zilliz_\w+)", (ROOT / "docs" / "operations.md").read_text()))
-    assert len(named) == 8
+    assert len(named) == 9
     assert [metric for metric in sorted(named) if f'"{metric}"' not in code] == []
 
 

@@ -27,7 +27,13 @@ def planes() -> Iterator[WiredDataPlanes]:
     threads = Threads(1)
     hub: Any = Hub()
     yield WiredDataPlanes(
-        hub=hub, threads=threads, operator_namespace="zilliz-system", on_request=lambda *_: None, cloud_sweep_seconds=60
+        hub=hub,
+        threads=threads,
+        operator_namespace="zilliz-system",
+        on_request=lambda *_: None,
+        on_child=lambda _: None,
+        on_turn=lambda _: None,
+        cloud_sweep_seconds=60,
     )
     threads.close()
 

@@ -14,13 +14,14 @@ from zilliz_operator.reconcile.queue import Key
 SEARCH, OTHER = Key("ZillizCluster", "team-a", "search"), Key("ZillizCluster", "team-b", "search")
 OFFICE, APP = Key("Allowlist", "team-a", "office"), Key("AccessPolicy", "team-a", "app")
 PLANE = Key("DataPlane", "", "default")
+NIGHTLY = Key("BackupPolicy", "team-a", "nightly")
 
 
 @pytest.fixture
 def roster() -> watches.Roster:
     made = watches.Roster()
-    for number, key in enumerate((SEARCH, OTHER, OFFICE, APP, PLANE)):
-        made.saw(key, uid=f"uid-{number}")
+    for number, key in enumerate((SEARCH, OTHER, OFFICE, APP, PLANE, NIGHTLY)):
+        made.saw(key, uid=f"uid-{number}", plane="default" if key.kind == "ZillizCluster" else "")
     return made
 
 
@@ -35,8 +36,10 @@ def obj(namespace: str = "team-a", **spec: Any) -> dict[str, Any]:
         ("Allowlist", obj("team-b"), {OTHER}),
         ("AccessPolicy", obj(level="Project"), {SEARCH}),
         ("AccessPolicy", obj("zilliz-system", level="Organization"), {SEARCH, OTHER}),
-        ("DataPlane", {"metadata": {"name": "default"}}, {SEARCH, OTHER, PLANE}),
-        ("ZillizCluster", obj(), {OFFICE, APP, PLANE}),
+        ("DataPlane", {"metadata": {"name": "default"}}, {SEARCH, OTHER, PLANE, NIGHTLY}),
+        ("DataPlane", {"metadata": {"name": "eu"}}, {PLANE, NIGHTLY}),
+        ("ZillizCluster", obj(), {OFFICE, APP, PLANE, NIGHTLY}),
+        ("ZillizCluster", obj(dataPlane="eu"), {OFFICE, APP, NIGHTLY}),
         ("ZillizCluster", obj("team-b"), {PLANE}),
         ("Backup", obj(), set()),
     ],
@@ -74,6 +77,17 @@ def test_a_new_object_of_an_old_name_is_another_one(roster: watches.Roster) -> N
     roster.saw(SEARCH, uid="uid-9")
     assert watches.child_wakes({names.CLUSTER_UID_LABEL: "uid-0"}, roster, namespace="milvus-x") == []
     assert watches.child_wakes({names.CLUSTER_UID_LABEL: "uid-9"}, roster, namespace="milvus-x") == [SEARCH]
+
+
+def test_passes_over_one_data_plane_share_a_lane(roster: watches.Roster) -> None:
+    abroad = Key("ZillizCluster", "team-a", "abroad")
+    roster.saw(abroad, uid="uid-8", plane="eu")
+    assert {roster.lane(key) for key in (SEARCH, OTHER, PLANE)} == {"default"}
+    assert {roster.lane(key) for key in (abroad, Key("DataPlane", "", "eu"))} == {"eu"}
+    assert {roster.lane(key) for key in (OFFICE, APP)} == {""}
+    assert list(roster.on_plane("eu")) == [abroad]
+    roster.lost(uid="uid-8")
+    assert list(roster.on_plane("eu")) == []
 
 
 class Registered:

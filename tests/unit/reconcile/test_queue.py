@@ -39,8 +39,10 @@ class Recorded:
 
 
 @contextlib.asynccontextmanager
-async def working(reconcile: Recorded, *, concurrency: int = 4) -> AsyncIterator[WorkQueue]:
-    queue = WorkQueue(reconcile, concurrency=concurrency, jitter=lambda: 0.0, settle_seconds=0.001)
+async def working(
+    reconcile: Recorded, *, concurrency: int = 4, lane: Callable[[Key], str] = lambda _: ""
+) -> AsyncIterator[WorkQueue]:
+    queue = WorkQueue(reconcile, concurrency=concurrency, jitter=lambda: 0.0, settle_seconds=0.001, lane=lane)
     task = asyncio.create_task(queue.run())
     try:
         yield queue
@@ -219,3 +221,57 @@ def test_backoff_grows_to_five_minutes_and_never_ends(jitter: float) -> None:
 def test_a_key_reads_well() -> None:
     assert str(A) == "ZillizCluster/team-a/a"
     assert str(Key("DataPlane", "", "default")) == "DataPlane/default"
+
+
+async def test_a_lane_that_hangs_takes_its_own_slots_and_nobody_elses() -> None:
+    hanging = asyncio.Event()
+    done: list[Key] = []
+
+    async def reconcile(key: Key) -> Outcome:
+        if key.namespace == "dead":
+            await hanging.wait()
+        done.append(key)
+        return Outcome()
+
+    dead = [Key("ZillizCluster", "dead", str(number)) for number in range(20)]
+    alive = [Key("ZillizCluster", "alive", str(number)) for number in range(20)]
+    queue = WorkQueue(
+        reconcile, concurrency=2, jitter=lambda: 0.0, settle_seconds=0.001, lane=lambda key: key.namespace
+    )
+    task = asyncio.create_task(queue.run())
+    for key in (*dead, *alive):
+        queue.add(key)
+    await until(lambda: set(done) == set(alive))
+    assert queue.depth == 18
+    hanging.set()
+    await until(lambda: queue.idle)
+    assert sorted(done) == sorted([*dead, *alive])
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_lane_bounds_its_own_passes() -> None:
+    work = Recorded()
+    work.gate.clear()
+    async with working(work, concurrency=2, lane=lambda key: key.namespace) as queue:
+        for namespace in ("a", "b"):
+            for number in range(5):
+                queue.add(Key("ZillizCluster", namespace, str(number)))
+        await until(lambda: work.running == 4 and queue.depth == 6)
+        work.gate.set()
+        await until(lambda: queue.idle and len(work.calls) == 10)
+        assert work.most == 4
+
+
+async def test_halting_ends_what_runs_and_begins_nothing_more() -> None:
+    work = Recorded()
+    work.gate.clear()
+    async with working(work) as queue:
+        queue.add(A)
+        await until(lambda: work.running == 1)
+        await queue.halt()
+        assert work.running == 0
+        queue.add(B)
+        await until(lambda: timers(queue) == {})
+        await asyncio.sleep(0)
+        assert work.calls == [A]

@@ -30,7 +30,7 @@ async def apply(p: Pass) -> StepResult:
         return StepResult(TYPE, UNKNOWN, Reason.SUSPENDED, "suspended: users and roles are kept as they are")
     found = await door.doors(p)
     if not found:
-        return StepResult(TYPE, UNKNOWN, Reason.WAITING_FOR_PODS, "no gateway is there yet", again_in=SOON)
+        return door.nobody_to_ask(p, TYPE)
     try:
         return await _through(p, found[0].address)
     except Unavailable as error:

@@ -11,13 +11,6 @@ from zilliz_operator.reconcile.steps import door
 from zilliz_operator.reconcile.vault import decoded
 
 
-def address(p: Pass) -> str:
-    """The load balancer's address, where there is one."""
-    service = p.live.get("Service", "gateway") or {}
-    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
-    return str(next((i.get("hostname") or i.get("ip") or "" for i in ingress), ""))
-
-
 def host(p: Pass) -> str:
     """The name that clients use: the public one where the door is exposed, the Service's own inside the data plane."""
     if p.ctx.spec.exposure is Exposure.INTERNAL and not p.public_issuer:

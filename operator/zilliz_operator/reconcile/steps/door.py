@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from zilliz_operator.api import names
 from zilliz_operator.api.accesspolicy import SubjectKind
 from zilliz_operator.api.conditions import ConditionType, Reason
+from zilliz_operator.api.dataplane import OperatorPath
 from zilliz_operator.api.exceptions import NotReady, ZillizError
 from zilliz_operator.api.zillizcluster import ClientAuth, Exposure
 from zilliz_operator.desired import access as desired_access
@@ -27,6 +28,8 @@ from zilliz_operator.reconcile.vault import decoded
 TYPE = ConditionType.ALLOWLIST_IN_FORCE
 REPLICAS = 2
 CONFIG_ANNOTATION = names.PREFIX + "config"
+KNOCKS = 8
+"""Times that a load balancer is asked for each gateway behind it: with two gateways, one is missed once in 30,000 times."""
 
 
 def admission(p: Pass) -> Admission:
@@ -114,15 +117,19 @@ def pods(p: Pass) -> list[Manifest]:
 
 
 async def doors(p: Pass) -> list[Door]:
-    """Every gateway as the operator dials it, the ready ones first; empty while our own certificate is not there."""
+    """Every gateway as the operator dials it, the ready ones first; empty while our own certificate is not there, or the load
+    balancer that leads to them."""
     client = decoded(await p.kube.get("Secret", "operator-client", p.ctx.namespace))
     served = decoded(await p.kube.get("Secret", "gateway-tls", p.ctx.namespace))
     if "tls.key" not in client or "tls.crt" not in served:
         return []
     found = []
     for pod in pods(p):
+        host = balancer(p) if by_balancer(p) else pod["status"]["podIP"]
+        if not host:
+            return []
         address = DoorAddress(
-            host=pod["status"]["podIP"],
+            host=host,
             port=names.GATEWAY_PORT,
             server_name=p.ctx.door_host,
             ca_pem=trust(p, served),
@@ -131,6 +138,18 @@ async def doors(p: Pass) -> list[Door]:
         )
         found.append(Door(pod["metadata"]["name"], _ready(pod), address))
     return sorted(found, key=lambda door: not door.ready)
+
+
+def by_balancer(p: Pass) -> bool:
+    """Whether this data plane's gateways are reached through each cluster's load balancer, which chooses one."""
+    return p.ctx.data_plane.network.operator_path is OperatorPath.LOAD_BALANCER
+
+
+def balancer(p: Pass) -> str:
+    """The load balancer's address, where there is one."""
+    service = p.live.get("Service", "gateway") or {}
+    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    return str(next((i.get("hostname") or i.get("ip") or "" for i in ingress), ""))
 
 
 def trust(p: Pass, served: dict[str, str]) -> str:
@@ -149,10 +168,10 @@ async def attest(p: Pass) -> StepResult:
         return StepResult(TYPE, UNKNOWN, Reason.SUSPENDED, "suspended: no gateway runs, so nobody may knock")
     found = await doors(p)
     if not found:
-        return StepResult(TYPE, UNKNOWN, Reason.WAITING_FOR_PODS, "no gateway is there to ask yet", again_in=SOON)
+        return nobody_to_ask(p, TYPE)
     if not p.config_hash:
         return waits(TYPE, for_=ConditionType.WORKLOAD_READY)
-    answers = await asyncio.gather(*(_ask(p, door) for door in found))
+    answers = await (_through_balancer(p, found) if by_balancer(p) else _each(p, found))
     current = [a for a in answers if isinstance(a, Attestation) and a.config == p.config_hash]
     p.in_force = len(current)
     certificate = await _certificate(p)
@@ -193,6 +212,33 @@ def _pending(found: Sequence[Door], answers: Sequence[Attestation | str], *, cur
         f": {why}" if why else ""
     )
     return StepResult(TYPE, FALSE, Reason.CONFIGURATION_PENDING, message, again_in=1.0)
+
+
+def nobody_to_ask(p: Pass, type: ConditionType) -> StepResult:
+    """What a step says that found no door to dial."""
+    if by_balancer(p) and pods(p) and not balancer(p):
+        message = "the load balancer of Service gateway has no address yet, and the operator's way is through it"
+        return StepResult(type, UNKNOWN, Reason.WAITING_FOR_ADDRESS, message, again_in=SOON)
+    return StepResult(type, UNKNOWN, Reason.WAITING_FOR_PODS, "no gateway is there to ask yet", again_in=SOON)
+
+
+async def _each(p: Pass, found: Sequence[Door]) -> Sequence[Attestation | str]:
+    return await asyncio.gather(*(_ask(p, door) for door in found))
+
+
+async def _through_balancer(p: Pass, found: Sequence[Door]) -> Sequence[Attestation | str]:
+    """It chooses who answers, anew for each connection: knock until every gateway has said who it is."""
+    heard: dict[str, Attestation] = {}
+    trouble = f"{balancer(p)} did not lead there in {KNOCKS * len(found)} connections"
+    for _ in range(KNOCKS * len(found)):
+        answer = await _ask(p, found[0])
+        if isinstance(answer, str):
+            trouble = answer
+            break
+        heard[answer.pod] = answer
+        if all(door.pod in heard for door in found):
+            break
+    return [heard.get(door.pod) or f"{door.pod}: {trouble}" for door in found]
 
 
 async def _ask(p: Pass, door: Door) -> Attestation | str:

@@ -23,6 +23,8 @@ async def verify(p: Pass) -> StepResult:
     if p.ctx.suspended:
         return StepResult(TYPE, UNKNOWN, Reason.SUSPENDED, "suspended: no pod runs, so nothing is served")
     found = await door.doors(p)
+    if door.by_balancer(p) and not found:
+        return door.nobody_to_ask(p, TYPE)
     if len(found) < door.REPLICAS:
         return StepResult(
             TYPE, UNKNOWN, Reason.WAITING_FOR_PODS, f"{len(found)}/{door.REPLICAS} gateways are there", again_in=SOON
@@ -60,12 +62,11 @@ async def verify(p: Pass) -> StepResult:
         )
     # What it found there is the users' business and changes all the time; that it answered is the evidence.
     await p.world.milvus.query_works(found[0].address, password=p.vault.password(ROOT))
-    return StepResult(
-        TYPE,
-        TRUE,
-        Reason.VERIFIED,
-        f"{_evidence(findings[0])}; Milvus answered a query; checked on {len(found)} gateways",
-    )
+    place = f"on {len(found)} gateways"
+    if door.by_balancer(p):
+        place = f"{len(found)} times through the load balancer {found[0].address.host}, which chooses the gateway"
+    message = f"{_evidence(findings[0])}; Milvus answered a query; checked {place}"
+    return StepResult(TYPE, TRUE, Reason.VERIFIED, message)
 
 
 def _evidence(finding: DoorFinding) -> str:
@@ -73,10 +74,13 @@ def _evidence(finding: DoorFinding) -> str:
 
 
 def _we_are_outside(p: Pass) -> bool:
-    """Whether a knock without our certificate must be refused for its address: it comes from a pod of the operator."""
-    admitted = door.admission(p)
-    if admitted.workloads:
+    """Whether a knock without our certificate must be refused for its address: that of a pod of the operator, or where its
+    connections come from when it is outside of this Kubernetes cluster."""
+    admitted, network = door.admission(p), p.ctx.data_plane.network
+    if admitted.workloads and p.plane.local:
         return False  # then every pod's address passes this check, and the network policy alone chooses among pods
-    pods = [ipaddress.ip_network(cidr) for cidr in p.ctx.data_plane.network.pod_cidrs]
-    blocks = [ipaddress.ip_network(cidr) for cidr in admitted.cidrs]
-    return not any(block.version == pod.version and block.overlaps(pod) for block in blocks for pod in pods)
+    ours = network.pod_cidrs if p.plane.local else network.operator_cidrs
+    let_in = [*admitted.cidrs, *(network.pod_cidrs if admitted.workloads else ())]
+    mine = [ipaddress.ip_network(cidr) for cidr in ours]
+    blocks = [ipaddress.ip_network(cidr) for cidr in let_in]
+    return not any(block.version == own.version and block.overlaps(own) for block in blocks for own in mine)

@@ -18,7 +18,7 @@ from zilliz_operator.policy import private_link
 from zilliz_operator.policy.status import FALSE, StepResult
 from zilliz_operator.reconcile.pass_ import Pass
 from zilliz_operator.reconcile.ports import CloudNetwork
-from zilliz_operator.reconcile.steps import connection
+from zilliz_operator.reconcile.steps import door
 from zilliz_operator.reconcile.steps.errors import LATER, SOON
 
 TYPE = ConditionType.PRIVATE_LINK_READY
@@ -52,7 +52,7 @@ async def serve(p: Pass) -> StepResult | None:
     written_down = p.private_link is not None
     if not written_down:
         p.private_link = _shown(None)
-    host = connection.address(p)
+    host = door.balancer(p)
     balancer = await cloud.load_balancer(host) if host else None
     if balancer is None or not balancer.state.startswith("active"):
         said = f"load balancer {host} is {balancer.state if balancer else 'not to be seen in AWS yet'}"
