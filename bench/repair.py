@@ -29,6 +29,7 @@ CHILDREN = (
         collection="/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies",
         name="default-deny",
     ),
+    Child(kind="ResourceQuota", collection="/api/v1/namespaces/{namespace}/resourcequotas", name="cluster"),
     Child(kind="ConfigMap", collection="/api/v1/namespaces/{namespace}/configmaps", name="gateway-config"),
 )
 
