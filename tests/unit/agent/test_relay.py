@@ -3,7 +3,6 @@
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,27 +10,31 @@ import pytest
 from zilliz_operator.agent.relay import Counts, Relay, read_counts, write_counts
 
 Pipes = tuple[int, int, int, int]
+"""Source reader and writer, sink reader and writer."""
 
 
 @pytest.fixture
 def pipes() -> Iterator[Pipes]:
-    """Source reader and writer, sink reader and writer."""
-    four = source, writer, reader, sink = (*os.pipe(), *os.pipe())
-    yield four
+    source, writer, reader, sink = OPEN[:] = (*os.pipe(), *os.pipe())
+    yield source, writer, reader, sink
     close(writer)
-    for thread in RUNNING:  # a reader that outlived its test would take the next one's lines by the same number
+    close(reader)  # whoever still writes to it gets an error now, and ends
+    for thread in RUNNING:  # one that outlived its test would take the next one's lines, by the same number
         thread.join(10)
         assert not thread.is_alive()
     RUNNING.clear()
-    for descriptor in (source, reader, sink):
-        close(descriptor)
+    close(source)
+    close(sink)
 
 
+OPEN: list[int] = []
+"""Descriptors that are ours to close. A number that is closed may be somebody else's at once."""
 RUNNING: list[threading.Thread] = []
 
 
 def close(descriptor: int) -> None:
-    with suppress(OSError):
+    if descriptor in OPEN:
+        OPEN.remove(descriptor)
         os.close(descriptor)
 
 
@@ -51,9 +54,9 @@ def test_lines_pass_whole_and_in_order_whatever_the_blocks(pipes: Pipes) -> None
     text = b"".join(lines[:1000]) + b"Proxy door stopped.\n" + b"".join(lines[1000:])
     for begin in range(0, len(text), 777):
         os.write(writer, text[begin : begin + 777])
-    os.close(writer)
+    close(writer)
     assert relay.done.wait(10)
-    os.close(sink)
+    close(sink)
     got = b""
     while block := os.read(reader, 65536):
         got += block
@@ -72,7 +75,7 @@ def test_a_sink_that_stands_still_costs_lines_but_never_the_source(pipes: Pipes)
     def produce() -> None:
         for _ in range(2000):
             os.write(writer, line)
-        os.close(writer)
+        close(writer)
         finished.set()
 
     threading.Thread(target=produce, daemon=True).start()
@@ -86,10 +89,10 @@ def test_a_sink_that_stands_still_costs_lines_but_never_the_source(pipes: Pipes)
 
 def test_a_sink_that_is_gone_is_counted(pipes: Pipes) -> None:
     source, writer, reader, sink = pipes
-    os.close(reader)
+    close(reader)
     relay = Relay(source, sink, other=print)
     os.write(writer, b"{}\n{}\n")
-    os.close(writer)
+    close(writer)
     start(relay)
     assert relay.done.wait(10)
     assert relay.counts == Counts(lines=0, dropped=2)
