@@ -18,7 +18,7 @@ PURPOSES = ("data", "audit", "backup")
 
 def purge(layout: Layout, buckets: Sequence[str]) -> None:
     """Remove clusters' buckets with every version in them, and their users. `buckets`: the data bucket of each."""
-    s3, iam = _client(layout, "s3"), _client(layout, "iam")
+    s3, iam = client(layout, "s3"), client(layout, "iam")
     for bucket in buckets:
         cluster = bucket.removesuffix("-data")
         for purpose in PURPOSES:
@@ -27,7 +27,8 @@ def purge(layout: Layout, buckets: Sequence[str]) -> None:
         _remove_user(iam, f"{cluster}-milvus")
 
 
-def _client(layout: Layout, service: str) -> Any:
+def client(layout: Layout, service: str) -> Any:
+    """boto3's client, as the store's administrator."""
     key, secret = devstore.admin_keys(layout)
     return boto3.client(  # type: ignore[call-overload]
         service,
