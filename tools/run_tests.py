@@ -78,7 +78,7 @@ def run(layer: str, arguments: Sequence[str]) -> Outcome:
 def _all(arguments: Sequence[str]) -> list[Outcome]:
     """Every layer's outcome, in their order."""
     print(
-        f"running {', '.join(LAYERS)}: each is shown when it ends, the whole takes about a quarter of an hour",
+        f"running {', '.join(LAYERS)}: each is shown when it ends, the whole takes about 20 minutes",
         flush=True,
     )
     with ThreadPoolExecutor(max_workers=2) as pool:
