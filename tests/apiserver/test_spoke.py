@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from tools.generate_manifests import ACCESS, INSTALL, NAMESPACE, REPOSITORY
 from zilliz_operator.adapters.access import ClusterAccess
 from zilliz_operator.api import names
 from zilliz_operator.handlers.spokes import Spoke
+from zilliz_operator.reconcile.children import APPLIED_KINDS
 
 PROJECT = "team-a"
 SPOKE_ADDRESS = "10.200.0.202"
@@ -41,26 +42,14 @@ ACCOUNT = "zilliz-operator"
 CUT_SECONDS = 120.0
 HUB_KINDS = {"Deployment", "Service", "NetworkPolicy", "PodDisruptionBudget"}
 """What install.yaml has for the operator's pods, which do not run here."""
-CLUSTER_KINDS = (
-    "ResourceQuota",
-    "LimitRange",
-    "NetworkPolicy",
-    "ServiceAccount",
-    "Issuer",
-    "Certificate",
-    "Secret",
-    "ConfigMap",
-    "Service",
-    "PodDisruptionBudget",
-    "Deployment",
-)
+CLUSTER_KINDS = tuple(kind for kind in APPLIED_KINDS if kind != "StatefulSet")
 """Kinds of which a cluster has objects before Milvus itself can start."""
 
 
 # ---- the two control planes
 
 
-def apply_all(api: Api, text: str, *, but: set[str] = frozenset()) -> None:  # type: ignore[assignment]
+def apply_all(api: Api, text: str, *, but: Collection[str] = ()) -> None:
     documents = [found for found in yaml.safe_load_all(text) if found]
     for document in sorted(documents, key=lambda each: each["kind"] != "CustomResourceDefinition"):
         if document["kind"] not in but:

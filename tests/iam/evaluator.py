@@ -12,6 +12,10 @@ from typing import Any
 Document = Mapping[str, Any]
 
 
+class Unjudged(Exception):
+    """A policy says something that this evaluator does not know: no answer is given, since it would be a guess."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Principal:
     """Somebody who asks. `arn` None: nobody we know (anonymous). `policies` are its own; `boundary` caps them."""
@@ -97,7 +101,7 @@ def _applies(statement: Mapping[str, Any], request: Request, *, judge_principal:
         "Condition",
     }
     if set(statement) - known:
-        raise NotImplementedError(f"elements {set(statement) - known}")
+        raise Unjudged(f"elements {set(statement) - known}")
     if judge_principal != ("Principal" in statement or "NotPrincipal" in statement):
         raise ValueError("a resource's policy names principals, an identity's does not")
     return (
@@ -121,14 +125,14 @@ def _names(principals: Any, who: Principal) -> bool:
         for value in _list(values):
             if kind == "AWS":
                 if re.fullmatch(r"(arn:[a-z-]+:iam::)?[0-9]{12}(:root)?", value):
-                    raise NotImplementedError(f"a whole account as principal, which delegates: {value}")
+                    raise Unjudged(f"a whole account as principal, which delegates: {value}")
                 if value in ("*", who.arn):
                     return True
             elif kind == "Federated":
                 if who.federated is not None and value == who.federated:
                     return True
             elif kind != "Service":
-                raise NotImplementedError(f"principal {kind}")
+                raise Unjudged(f"principal {kind}")
     return False
 
 
@@ -143,7 +147,7 @@ def _listed_fits(statement: Mapping[str, Any], element: str, value: str, *, fold
 def like(value: str, pattern: str, *, fold: bool = False) -> bool:
     """`*` is any text, `?` any character."""
     if "${" in pattern:
-        raise NotImplementedError(f"policy variables: {pattern}")
+        raise Unjudged(f"policy variables: {pattern}")
     parts = "".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
     return re.fullmatch(parts, value, re.DOTALL | (re.IGNORECASE if fold else 0)) is not None
 
@@ -179,7 +183,7 @@ def _condition_holds(operator: str, value: str | None, wanted: Sequence[str]) ->
     plain = operator.removesuffix("IfExists")
     positive = _NEGATIVE.get(plain, plain)
     if positive not in _POSITIVE:
-        raise NotImplementedError(f"condition operator {operator}")
+        raise Unjudged(f"condition operator {operator}")
     if value is None:
         return plain in _NEGATIVE or plain != operator
     matches = any(_POSITIVE[positive](value, each) for each in wanted)

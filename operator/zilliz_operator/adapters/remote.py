@@ -134,8 +134,7 @@ class RemoteKube:
         return await self._by(lambda client: client.merge_patch(kind, name, namespace, patch, subresource=subresource))
 
     async def event(self, regarding: Manifest, *, type: str, reason: str, message: str) -> None:
-        """Events are about our own kinds, and those are on the hub."""
-        raise NotImplementedError("an Event is recorded on the hub")
+        await self._by(lambda client: client.event(regarding, type=type, reason=reason, message=message))
 
     async def version(self) -> str:
         return await self._by(lambda client: client.version())

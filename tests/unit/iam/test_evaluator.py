@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.iam.evaluator import ANONYMOUS, Principal, Request, allowed, like
+from tests.iam.evaluator import ANONYMOUS, Principal, Request, Unjudged, allowed, like
 
 ME, ACCOUNT, OTHER = "arn:aws:iam::111122223333:role/app/me", "111122223333", "444455556666"
 BUCKET = "arn:aws:s3:::b"
@@ -141,12 +141,12 @@ def test_numbers_and_arns() -> None:
     ],
 )
 def test_what_it_does_not_know_is_an_error_and_no_guess(statement: dict[str, Any]) -> None:
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(Unjudged):
         allowed(asked(me(document(**statement))))
 
 
 def test_a_whole_account_delegates_and_is_not_judged() -> None:
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(Unjudged):
         allowed(asked(me()), document(Principal={"AWS": f"arn:aws:iam::{ACCOUNT}:root"}))
 
 
