@@ -1,4 +1,4 @@
-"""How long a deleted child of a cluster stays away."""
+"""How long a deleted child of a cluster stays away, and a loosened label of its namespace stays loose."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.errors import BenchError
-from bench.world import World
+from bench.objects import GROUP
+from bench.world import NAMESPACES, World
 
+POD_SECURITY = "pod-security.kubernetes.io/enforce"
+CONFIRM = f"{GROUP}/confirm"
 GIVE_UP_SECONDS = 20.0
 SETTLE = (0.5, 1.5)
 
@@ -51,6 +54,36 @@ def measure(
         if (number + 1) % 10 == 0:
             say(f"repairs: {number + 1} of {tries} tries of each kind")
     return took
+
+
+def measure_label(world: World, namespace: str, *, tries: int) -> list[float]:
+    """Seconds until Pod Security of the namespace is as it was. An admission policy guards it: the confirmation comes first."""
+    path = f"{NAMESPACES}/{namespace}"
+    took: list[float] = []
+    rng = random.Random(12)
+    world.kube.merge(path, {"metadata": {"annotations": {CONFIRM: namespace}}})
+    try:
+        for _ in range(tries):
+            if world.budget.left < 0:
+                break
+            took.append(_loosened(world, path, namespace))
+            time.sleep(rng.uniform(*SETTLE))
+    finally:
+        world.kube.merge(path, {"metadata": {"annotations": {CONFIRM: None}}})
+    return took
+
+
+def _loosened(world: World, path: str, namespace: str) -> float:
+    """Loosen the label, and watch until it is tight again."""
+    wanted = world.kube.request("GET", path)["metadata"]["labels"][POD_SECURITY]
+    began = time.monotonic()
+    loose = world.kube.merge(path, {"metadata": {"labels": {POD_SECURITY: "privileged"}}})
+    version = loose["metadata"]["resourceVersion"]
+    for event in world.kube.watch(NAMESPACES, resource_version=version, seconds=int(GIVE_UP_SECONDS)):
+        metadata = event["object"]["metadata"]
+        if metadata["name"] == namespace and metadata["labels"].get(POD_SECURITY) == wanted:
+            return time.monotonic() - began
+    raise BenchError(f"{POD_SECURITY} of {namespace} was not {wanted} again within {GIVE_UP_SECONDS:.0f} s")
 
 
 def _once(world: World, collection: str, name: str) -> float:

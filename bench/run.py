@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import cloud, idle, machine, proc, quantities, repair, search, store
+from bench import cloud, idle, machine, proc, quantities, repair, search, simulated, store
 from bench.budget import Budget
 from bench.errors import BenchError, OutOfTime
 from bench.report import Table, difference, mib, milliseconds, missing, render, seconds
@@ -87,7 +87,7 @@ class Bench:
         self._each = quantities.Requests()
         self._requests: set[str] = set()
         self._versions: dict[str, str] = {}
-        self._spoiled: cloud.Spoiled | None = None
+        self._spoiled: dict[str, cloud.Spoiled] = {}
 
     def run(self) -> list[Table]:
         """All tables, the machine's first. Raises what breaks a phase, but for the end of the time."""
@@ -95,8 +95,8 @@ class Bench:
             ("From apply to Ready, one cluster", self._one),
             ("Search through the door", self._search),
             ("Memory of a cluster's pods", self._memory),
-            ("From a child's deletion to its repair", self._repair),
-            ("From a broken bucket to its repair", self._cloud),
+            ("From a broken child to its repair", self._repair),
+            ("From a broken bucket or role to its repair", self._cloud),
             ("From apply to Ready, many clusters", self._many),
             ("The operator at rest", self._rest),
         ):
@@ -116,8 +116,23 @@ class Bench:
         self._each, self._requests = quantities.of_pods(pods), quantities.cpu_requests(pods)
         self._ready.append(("1", f"1 ({len(pods)} pods)", seconds(took), seconds(took), seconds(took)))
         self._versions = self._read_versions(home)
+        self._spoil()
+
+    def _spoil(self) -> None:
+        """Break what only the sweeps of the cloud see, so that it is waited for while other things are measured."""
         bucket = str(self._world.clusters(ONE)[0]["status"]["bucket"])
-        self._spoiled = cloud.Spoiled(store.client(self._world.layout, "s3"), bucket)
+        s3 = store.client(self._world.layout, "s3")
+        self._spoiled["S3-compatible store"] = cloud.Spoiled(cloud.bucket_settings(s3, bucket))
+        self._say("a suspended cluster in a simulated AWS account: applying")
+        bucket = str(simulated.make(self._world)["status"]["bucket"])
+        name = bucket.removesuffix("-data")
+        s3, iam = simulated.client(self._world.layout, "s3"), simulated.client(self._world.layout, "iam")
+        settings = (
+            *cloud.aws_bucket_settings(s3, bucket),
+            cloud.object_lock_setting(s3, f"{name}-audit"),
+            *cloud.role_settings(iam, f"{name}-milvus"),
+        )
+        self._spoiled["AWS, simulated"] = cloud.Spoiled(settings)
 
     def _search(self) -> None:
         size = self._size
@@ -165,29 +180,42 @@ class Bench:
             s = summary([value * 1000 for value in took[child.kind]])
             times = tuple(f"{value:.0f} ms" for value in (s.p50, s.p95, s.p99, s.slowest))
             rows.append((f"{child.kind} `{child.name}`", str(s.count), *times))
+        label = repair.measure_label(self._world, self._home(), tries=size.tries)
+        s = summary([value * 1000 for value in label])
+        times = tuple(f"{value:.0f} ms" for value in (s.p50, s.p95, s.p99, s.slowest))
+        rows.append(("Namespace, label `enforce` of Pod Security", str(s.count), *times))
         self._tables.append(
             Table(
-                title="From a child's deletion to its repair",
+                title="From a broken child to its repair",
                 columns=("child", "tries", "p50", "p95", "p99", "slowest"),
                 rows=tuple(rows),
-                notes=("From the DELETE request to the watch event of the new object, one cluster in place.",),
+                notes=(
+                    "From the DELETE request (the label: from the PATCH that loosens it) to the watch event of the repaired object, "
+                    "one cluster in place.",
+                ),
             )
         )
 
     def _cloud(self) -> None:
         self._world.budget.need(MANY_SECONDS, "a broken bucket, and what follows it,")
-        self._say("a broken bucket: waiting for the next sweep")
-        spoiled = self._spoiled
-        if spoiled is None or not spoiled.wait(min(SWEEP_SECONDS, self._world.budget.left - MANY_SECONDS)):
+        self._say("broken buckets and roles: waiting for the next sweep")
+        deadline = time.monotonic() + min(SWEEP_SECONDS, self._world.budget.left - MANY_SECONDS)
+        whole = [spoiled.wait(deadline - time.monotonic()) for spoiled in self._spoiled.values()]
+        if not whole or not all(whole):
             raise OutOfTime("the sweep did not come in time")
         self._tables.append(
             Table(
-                title="From a broken bucket to its repair",
-                columns=("aspect", "repaired after"),
-                rows=tuple((name, seconds(took)) for name, took in sorted(spoiled.took.items())),
+                title="From a broken bucket or role to its repair",
+                columns=("where", "setting", "repaired after"),
+                rows=tuple(
+                    (where, name, seconds(took))
+                    for where, spoiled in self._spoiled.items()
+                    for name, took in sorted(spoiled.took.items())
+                ),
                 notes=(
-                    "All broken at once in the data bucket of one cluster, while it was searched. Buckets are looked at by sweeps "
-                    "of the cloud, every 300 s with a jitter of 25 % (`sweep.cloudSeconds` of the chart).",
+                    "All of one place broken at once: the data bucket of the one cluster while it was searched, and buckets and the "
+                    "role of Milvus of a suspended cluster in an AWS account that moto simulates. Both are looked at by sweeps of the "
+                    "cloud, every 300 s with a jitter of 25 % (`sweep.cloudSeconds` of the chart).",
                 ),
             )
         )
@@ -381,12 +409,13 @@ def _measure(chosen: Layout, size: Size, say: Say, *, total: float) -> list[Tabl
         install_operator()
         with netns.inside(chosen.name):
             world = World(layout=chosen, budget=budget)
-            _clean(world, say)
-            try:
-                tables = Bench(world, size, say).run()
-            finally:
-                if was_running:
-                    _clean_at_end(world, say)
+            with simulated.account(chosen):
+                _clean(world, say)
+                try:
+                    tables = Bench(world, size, say).run()
+                finally:
+                    if was_running:
+                        _clean_at_end(world, say)
     finally:
         if not was_running:
             say("taking the local cluster down")
@@ -410,7 +439,8 @@ def _clean(world: World, say: Say) -> None:
         if world.exists(project) or world.homes(project):
             say(f"removing project {project}")
             world.remove(project)
-    world.wait_until_gone((ONE, MANY))
+    simulated.remove(world)
+    world.wait_until_gone((ONE, MANY, simulated.NAME))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ _PATHS = {
     "ZillizCluster": f"/apis/{objects.API_VERSION}/namespaces/{{namespace}}/zillizclusters",
     "RecycledCluster": f"/apis/{objects.API_VERSION}/namespaces/{{namespace}}/recycledclusters",
     "Allowlist": f"/apis/{objects.API_VERSION}/namespaces/{{namespace}}/allowlists",
+    "DataPlane": f"/apis/{objects.API_VERSION}/dataplanes",
+    "Secret": NAMESPACES + "/{namespace}/secrets",
     "AccessPolicy": f"/apis/{objects.API_VERSION}/namespaces/{{namespace}}/accesspolicies",
     "MutatingAdmissionPolicy": "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies",
     "MutatingAdmissionPolicyBinding": "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings",
@@ -122,8 +124,10 @@ class World:
             raise type(error)(f"{error}: {len(took)} were after {time.monotonic() - began:.0f} s; {said}") from error
         return took
 
-    def remove(self, project: str) -> float:
+    def remove(self, project: str, *, purge: bool = True) -> float:
         """Delete a project's clusters, then the project and what recycling keeps; seconds until the pods were gone.
+
+        `purge`: whether what recycling keeps is in the local store.
 
         The namespaces may still be ending: `wait_until_gone` waits for them.
         """
@@ -139,7 +143,8 @@ class World:
         took = time.monotonic() - began
         for home in (*homes, project):
             self._delete_namespace(home)
-        store.purge(self.layout, sorted(buckets))
+        if purge:
+            store.purge(self.layout, sorted(buckets))
         return took
 
     def homes(self, project: str) -> list[str]:
