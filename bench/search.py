@@ -184,7 +184,8 @@ def search_request(vector: Sequence[float]) -> Any:
 def _direct(world: World, entrance: Door) -> Iterator[Send]:
     """As the gateway itself would: its client certificate, the technical user's password; the node is no pod, so no policy stops it."""
     identity = world.secret(entrance.namespace, "gateway-client")
-    password = world.secret(entrance.namespace, "technical-users")[MILVUS_USER].decode()
+    users = world.secret(entrance.namespace, "gateway-maps")["users.map"].decode()
+    password = dict(line.split() for line in users.splitlines())[MILVUS_USER]
     credentials = grpc.ssl_channel_credentials(identity["ca.crt"], identity["tls.key"], identity["tls.crt"])
     address = world.pod(entrance.namespace, "milvus")["status"]["podIP"]
     with _channel(f"{address}:19530", "milvus", credentials) as channel:

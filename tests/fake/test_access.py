@@ -276,6 +276,58 @@ async def test_two_policies_for_one_user_leave_it_to_the_older(world: FakeWorld)
     assert world.server().passwords["app"] == world.secret("another-user", PROJECT)["password"]
 
 
+async def test_what_two_policies_give_one_user_and_one_key_adds_up(world: FakeWorld) -> None:
+    await with_policy(world)
+    token, password = world.secret("ingest-key", PROJECT)["token"], world.secret("app-user", PROJECT)["password"]
+    world.clock.time += timedelta(minutes=1)
+    world.access_policy("another", role="DataAdmin", subjects=[KEY, USER])
+    await world.settle()
+    assert world.ready("another", "AccessPolicy")["status"] == "True"
+    assert world.server().members["app"] == {"zr_viewer", "zr_admin"}
+    assert world.secret("app-user", PROJECT)["password"] == password
+    (line,) = world.door_file("keys.map")
+    assert line.split()[0] == digest(world) == hashlib.sha256(token.encode()).hexdigest()
+    user = line.split(":")[1]
+    users = dict(line.split() for line in world.door_file("users.map"))
+    assert user not in ("zt_viewer", "zt_admin")
+    assert world.server().members[user] == {"zr_viewer", "zr_admin"}
+    assert world.server().accepts(user, users[user])
+    world.kube.remove("AccessPolicy", "another", PROJECT)
+    await world.settle()
+    assert world.server().members["app"] == {"zr_viewer"}
+    assert keys(world) == [digest(world)]
+    assert user not in world.server().passwords
+    assert [line.split()[0] for line in world.door_file("users.map")] == ["zt_admin", "zt_operator", "zt_viewer"]
+
+
+async def test_a_shared_credential_is_made_anew_by_the_next_policy_when_its_maker_goes(world: FakeWorld) -> None:
+    await with_policy(world)
+    old = digest(world)
+    world.clock.time += timedelta(minutes=1)
+    world.access_policy("another", role="DataAdmin", subjects=[KEY, USER])
+    await world.settle()
+    world.kube.remove("AccessPolicy", "app", PROJECT)
+    await world.settle()
+    assert world.ready("another", "AccessPolicy")["status"] == "True"
+    assert keys(world) == [digest(world)] != [old]
+    assert world.server().members["app"] == {"zr_admin"}
+    found = world.secret("app-user", PROJECT)
+    assert world.server().accepts(found["username"], found["password"])
+
+
+async def test_one_user_with_two_ends_keeps_the_older_policys(world: FakeWorld) -> None:
+    await with_policy(world)
+    world.clock.time += timedelta(minutes=1)
+    world.access_policy("another", role="DataAdmin", subjects=[USER], expiresAt=utc(NOW + timedelta(days=1)))
+    await world.settle()
+    found = world.ready("another", "AccessPolicy")
+    assert found["reason"] == "SubjectConflict"
+    assert "expiresAt" in found["message"]
+    assert subject(world, policy="another")["state"] == "Failed"
+    assert world.server().members["app"] == {"zr_viewer"}
+    assert world.ready("app", "AccessPolicy")["status"] == "True"
+
+
 async def test_a_role_that_lost_a_grant_gets_it_back_and_one_too_many_goes(world: FakeWorld) -> None:
     from zilliz_operator.api.outside import Grant
 

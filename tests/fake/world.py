@@ -253,7 +253,12 @@ class FakeWorld:
             self.secret(s["metadata"]["name"], s["metadata"]["namespace"]).get("tls.key", "")
             for s in self.kube.find("Secret")
         }
-        return {*self.secrets.made, *keys, *private} - {""}
+        maps = (
+            self.secret(s["metadata"]["name"], s["metadata"]["namespace"]).get("users.map", "")
+            for s in self.kube.find("Secret")
+        )
+        derived = {line.split()[1] for text in maps for line in text.splitlines()}
+        return {*self.secrets.made, *keys, *private, *derived} - {""}
 
     # ---- the operator
 

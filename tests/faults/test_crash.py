@@ -35,7 +35,8 @@ def sound(world: FakeWorld) -> None:
     }
     server = world.server()
     assert server.passwords == {
-        **{user: vault[user] for user in ("root", "db_admin", "zt_viewer", "zt_operator", "zt_admin")},
+        **{user: vault[user] for user in ("root", "db_admin")},
+        **dict(line.split() for line in world.door_file("users.map")),
         "app": world.secret("app-user", PROJECT)["password"],
     }
     assert server.grants["public"] == set()

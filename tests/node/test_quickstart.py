@@ -94,7 +94,8 @@ def branches(product: Product, quickstart: Cluster) -> Iterator[list[Host]]:
 def tokens(product: Product, quickstart: Cluster, other: Cluster) -> dict[str, str]:
     """The credential of each case; the wrong ones are near misses of the right ones."""
     root = product.secret("milvus-root", quickstart.namespace)
-    technical = product.secret("technical-users", quickstart.namespace)
+    users = product.secret("gateway-maps", quickstart.namespace)["users.map"]
+    technical = dict(line.split() for line in users.splitlines())
     user = product.secret("quickstart-user", quickstart.project)
     key = quickstart.key["token"]
     connection = quickstart.connection

@@ -19,7 +19,7 @@ import pytest
 from tests.node.harness import OPERATOR_NAMESPACE, ROOT, Cluster, Manifest, Product
 from tools.devcluster import store
 
-PRIVATE = ("password", "token", "db_admin", "secretAccessKey", "tls.key", "zt_admin", "zt_operator", "zt_viewer")
+PRIVATE = ("password", "token", "db_admin", "secretAccessKey", "tls.key", "technical-seed")
 """Keys of Secrets whose values are secret. Other values are public (certificates, addresses, names)."""
 
 
@@ -46,10 +46,18 @@ def values(product: Product, quickstart: Cluster, other: Cluster) -> list[Value]
             if key in PRIVATE or place.startswith(f"{OPERATOR_NAMESPACE}/credentials-"):
                 named.setdefault(text, f"{place}[{key}]")
             found[text].add(place)
+            for user, password in (line.split() for line in text.splitlines() if key == "users.map"):
+                named.setdefault(password, f"{place}[{user}]")
+                found[password].add(place)
     kept = [Value(named[text], text, frozenset(found[text])) for text in named if len(text) >= 16]
     names = " ".join(value.name for value in kept)
     for cluster in (quickstart, other):
-        for part in ("milvus-root[password]", "technical-users[zt_admin]", "store-credentials[secretAccessKey]"):
+        for part in (
+            "milvus-root[password]",
+            "technical-users[technical-seed]",
+            "gateway-maps[zt_admin]",
+            "store-credentials[secretAccessKey]",
+        ):
             assert f"{cluster.namespace}/{part}" in names
         assert f"{cluster.project}/{cluster.name}-key[token]" in names
     return kept
@@ -171,8 +179,9 @@ def test_every_secret_lives_only_where_it_is_needed(values: list[Value], quickst
     read = quickstart.product.secret
     assert by_text[read("milvus-root", quickstart.namespace)["password"]] == {root, vault}
     assert by_text[read("milvus-root", quickstart.namespace)["db_admin"]] == {root, vault, f"{project}-connection"}
-    for password in read("technical-users", quickstart.namespace).values():
-        assert by_text[password] == {technical, vault}
+    assert by_text[read("technical-users", quickstart.namespace)["technical-seed"]] == {technical, vault}
+    for line in read("gateway-maps", quickstart.namespace)["users.map"].splitlines():
+        assert by_text[line.split()[1]] == {f"{quickstart.namespace}/gateway-maps"}
     assert by_text[read("store-credentials", quickstart.namespace)["secretAccessKey"]] == {bucket, vault}
     assert by_text[quickstart.key["token"]] == {f"{project}-key"}
     assert by_text[read(f"{quickstart.name}-user", quickstart.project)["password"]] == {f"{project}-user"}

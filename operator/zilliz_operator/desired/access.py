@@ -6,30 +6,15 @@ server accepts (a name it does not know makes the call fail). Newer servers take
 
 from collections.abc import Iterable, Mapping
 
-from zilliz_operator.api.accesspolicy import PolicyGrant, Role
+from zilliz_operator.api.accesspolicy import PolicyGrant
 from zilliz_operator.api.exceptions import InvalidSpec
 from zilliz_operator.api.outside import Grant
 from zilliz_operator.api.privileges import LEVEL, PrivilegeLevel
+from zilliz_operator.api.rolenames import ADMIN_ROLE, OPERATOR_ROLE, VIEWER_ROLE
 
 from .context import version_numbers
 
-VIEWER_ROLE, OPERATOR_ROLE, ADMIN_ROLE = "zr_viewer", "zr_operator", "zr_admin"
-TECHNICAL_USERS: Mapping[str, str] = {
-    "zt_viewer": VIEWER_ROLE,
-    "zt_operator": OPERATOR_ROLE,
-    "zt_admin": ADMIN_ROLE,
-}
-"""User behind API keys → its role. Nobody logs in as one from outside."""
-
 GROUPS_SINCE = "2.5.0"
-
-_ROLE_NAMES = {
-    Role.DATA_VIEWER: VIEWER_ROLE,
-    Role.DATA_OPERATOR: OPERATOR_ROLE,
-    Role.DATA_ADMIN: ADMIN_ROLE,
-    Role.PROJECT_ADMIN: ADMIN_ROLE,
-    Role.ORGANIZATION_OWNER: ADMIN_ROLE,
-}
 
 # A data role spans all databases; clusters' own administration (users, roles, resource groups) stays with the operator.
 _ROLE_GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -79,17 +64,6 @@ _EXPANSION: Mapping[str, tuple[str, ...]] = {
         *f"{_OWNERSHIP} {_RESOURCE_GROUPS}".split(),
     ),
 }
-
-
-def role_name(role: Role | None) -> str | None:
-    """The Milvus role of a predefined role; None where a policy has grants of its own."""
-    return _ROLE_NAMES[role] if role is not None else None
-
-
-def technical_user(role: Role | None) -> str | None:
-    """The user behind API keys with that role."""
-    wanted = role_name(role)
-    return next((user for user, has in TECHNICAL_USERS.items() if has == wanted), None)
 
 
 def roles(version: str) -> dict[str, frozenset[Grant]]:

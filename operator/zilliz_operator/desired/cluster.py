@@ -21,7 +21,7 @@ class ObservedInputs:
     gateway_image: str
     root_password: str = field(repr=False)
     db_admin_password: str = field(repr=False)
-    technical_passwords: dict[str, str] = field(repr=False)
+    technical_seed: str = field(repr=False)
     access_key_id: str = ""
     """Empty where the identity needs no key pair."""
     secret_access_key: str = field(default="", repr=False)
@@ -51,7 +51,7 @@ def secrets(ctx: ClusterContext, observed: ObservedInputs) -> list[Manifest]:
     """The cluster namespace's Secrets, but for those of cert-manager and of the gateway."""
     found = [
         credentials.root_secret(ctx, password=observed.root_password, db_admin=observed.db_admin_password),
-        credentials.technical_users(ctx, observed.technical_passwords),
+        credentials.technical_users(ctx, seed=observed.technical_seed),
     ]
     if observed.access_key_id:
         pair = (observed.access_key_id, observed.secret_access_key)

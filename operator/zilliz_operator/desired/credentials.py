@@ -10,6 +10,7 @@ TECHNICAL_USERS_SECRET = "technical-users"  # noqa: S105
 STORE_SECRET = "store-credentials"  # noqa: S105
 ACCESS_KEY_ID = "accessKeyId"
 SECRET_ACCESS_KEY = "secretAccessKey"  # noqa: S105 - the name of a key
+TECHNICAL_SEED = "technical-seed"
 PREVIOUS_ACCESS_KEY_ID = "previousAccessKeyId"
 """While a rotation is on its way: the key before it, whose id alone is kept, so that it is known when it may go."""
 
@@ -19,9 +20,9 @@ def root_secret(ctx: ClusterContext, *, password: str, db_admin: str) -> Manifes
     return _secret(ctx, ROOT_SECRET, {"password": password, "db_admin": db_admin})
 
 
-def technical_users(ctx: ClusterContext, passwords: Mapping[str, str]) -> Manifest:
-    """The passwords behind API keys. They open nothing from outside."""
-    return _secret(ctx, TECHNICAL_USERS_SECRET, passwords)
+def technical_users(ctx: ClusterContext, *, seed: str) -> Manifest:
+    """What the passwords behind API keys are derived from. They open nothing from outside."""
+    return _secret(ctx, TECHNICAL_USERS_SECRET, {TECHNICAL_SEED: seed})
 
 
 def store_credentials(

@@ -3,10 +3,9 @@
 The clusters' own passes put keys, users and roles in force; they read the Secrets made here and keep digests of keys alone.
 """
 
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 from typing import Any
 
 from zilliz_operator.api import names
@@ -17,6 +16,7 @@ from zilliz_operator.api.validate import validate
 from zilliz_operator.api.zillizcluster import ZillizCluster
 from zilliz_operator.desired import connection
 from zilliz_operator.policy import drift
+from zilliz_operator.policy.entitlements import WITH_SECRET, Judged, ends, judge, secret_of
 from zilliz_operator.policy.status import FALSE, StepResult, conditions
 from zilliz_operator.reconcile import statuses
 from zilliz_operator.reconcile.allowlist import clusters_of, per_cluster, summary
@@ -27,24 +27,13 @@ from zilliz_operator.reconcile.selection import missing, selects
 from zilliz_operator.reconcile.steps.errors import LATER
 from zilliz_operator.reconcile.vault import decoded
 
-WITH_SECRET = (SubjectKind.CLUSTER_USER, SubjectKind.API_KEY)
 CONNECTION_KEYS = ("host", "port", "uri", "ca.crt")
 
 
-def secret_of(policy: AccessPolicy, subject: Subject) -> str:
-    """The Secret of a subject's credential; named after policy and subject unless the spec names it."""
-    return subject.secret_name or f"{policy.metadata.name}-{subject.name.lower().replace('_', '-')}"
-
-
-def ends(policy: AccessPolicy, subject: Subject) -> datetime | None:
-    """When a subject loses what the policy gives: the earlier of its own and the policy's end."""
-    return min((end for end in (subject.expires_at, policy.spec.expires_at) if end), default=None)
-
-
-def made_by(policy: AccessPolicy, secret: Manifest | None) -> bool:
-    """Whether a Secret is there and this policy's own: a stranger's opens nothing, whatever is in it."""
+def made_by(uid: str, secret: Manifest | None) -> bool:
+    """Whether a Secret is there and that policy's own: a stranger's opens nothing, whatever is in it."""
     labels = ((secret or {}).get("metadata") or {}).get("labels") or {}
-    return bool(labels.get(names.POLICY_UID_LABEL) == policy.metadata.uid)
+    return bool(labels.get(names.POLICY_UID_LABEL) == uid)
 
 
 def readable(raws: Iterable[Manifest]) -> list[AccessPolicy]:
@@ -52,16 +41,6 @@ def readable(raws: Iterable[Manifest]) -> list[AccessPolicy]:
     return [
         AccessPolicy.parse(raw) for raw in raws if not raw["metadata"].get("deletionTimestamp") and not validate(raw)
     ]
-
-
-def by_age(policies: Iterable[AccessPolicy]) -> list[AccessPolicy]:
-    """The oldest first: who claims a user first keeps it."""
-
-    def age(policy: AccessPolicy) -> tuple[str, str, str]:
-        born = policy.metadata.creation_timestamp
-        return utc(born) if born else "", policy.metadata.name, policy.metadata.uid
-
-    return sorted(policies, key=age)
 
 
 def policy_selects(policy: AccessPolicy, cluster: ZillizCluster) -> bool:
@@ -73,15 +52,8 @@ def policy_selects(policy: AccessPolicy, cluster: ZillizCluster) -> bool:
     return selects(policy.spec.clusters, name=cluster.metadata.name, labels=cluster.metadata.labels)
 
 
-def users_claimed(policy: AccessPolicy, *, now: datetime) -> list[str]:
-    """The Milvus users that a policy has a claim to, whether or not their Secrets are there just now."""
-    return [
-        subject.name
-        for subject in policy.spec.subjects
-        if subject.kind is SubjectKind.CLUSTER_USER
-        and policy.spec.role is not None
-        and ((end := ends(policy, subject)) is None or end > now)
-    ]
+def _nowhere(_: AccessPolicy) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +90,8 @@ class AccessPolicyReconciler:
         existing = await clusters_of(self._world, None if everywhere else key.namespace)
         selection = policy.spec.clusters if policy.spec.level is Level.CLUSTER else None
         chosen = [c for c in existing if selects(selection, name=c.metadata.name, labels=c.metadata.labels)]
-        claimed = await self._claimed_before(policy, chosen)
-        subjects = [await self._subject(policy, subject, chosen, claimed) for subject in policy.spec.subjects]
+        judged = await self._judge(policy, chosen)
+        subjects = [await self._subject(policy, subject, chosen, judged) for subject in policy.spec.subjects]
         await self._forget_others(policy)
         entries = per_cluster(chosen, raw)
         ready = self._ready(subjects, entries, missing(selection, [c.metadata.name for c in existing]))
@@ -143,17 +115,15 @@ class AccessPolicyReconciler:
         wait = (min(coming) - now).total_seconds() + 0.5
         return Outcome(again_in=min(wait, outcome.again_in or wait))
 
-    async def _claimed_before(self, policy: AccessPolicy, chosen: Sequence[ZillizCluster]) -> dict[str, str]:
-        """Milvus users that an older policy has on one of these clusters → that policy's name."""
-        if not any(subject.kind is SubjectKind.CLUSTER_USER for subject in policy.spec.subjects):
-            return {}
-        claimed: dict[str, str] = {}
-        others = by_age(readable(await self._world.hub.list("AccessPolicy", policy.metadata.namespace)))
-        for other in itertools.takewhile(lambda each: each.metadata.uid != policy.metadata.uid, others):
-            if any(policy_selects(other, cluster) for cluster in chosen):
-                for user in users_claimed(other, now=self._world.clock.now()):
-                    claimed.setdefault(user, other.metadata.name)
-        return claimed
+    async def _judge(self, policy: AccessPolicy, chosen: Sequence[ZillizCluster]) -> list[Judged]:
+        """This policy among its project's, on each of these clusters; where there is none, for the Secrets alone."""
+        if not any(subject.kind in WITH_SECRET for subject in policy.spec.subjects):
+            return []
+        others = readable(await self._world.hub.list("AccessPolicy", policy.metadata.namespace))
+        uid = policy.metadata.uid
+        policies = [policy, *(other for other in others if other.metadata.uid != uid)]
+        places: list[Callable[[AccessPolicy], bool]] = [partial(policy_selects, cluster=cluster) for cluster in chosen]
+        return [judge(policies, now=self._world.clock.now(), here=here) for here in places or [_nowhere]]
 
     async def _forget_others(self, policy: AccessPolicy) -> None:
         """Remove the Secrets of subjects that the policy has no more: what was taken away must not come back with them."""
@@ -169,7 +139,7 @@ class AccessPolicyReconciler:
         policy: AccessPolicy,
         subject: Subject,
         chosen: Sequence[ZillizCluster],
-        claimed: Mapping[str, str],
+        judged: Sequence[Judged],
     ) -> SubjectFound:
         shown = f"{subject.namespace}/{subject.name}" if subject.namespace else subject.name
         entry: dict[str, Any] = {"kind": str(subject.kind), "name": shown, "state": "Applied"}
@@ -194,18 +164,21 @@ class AccessPolicyReconciler:
             message = f"ended on {utc(end)} and opens nothing: {remedy}"
             reason = Reason.POLICY_EXPIRED if whole else Reason.KEY_EXPIRED
             return SubjectFound({**entry, "state": "Expired", "message": message}, reason)
-        if subject.kind is SubjectKind.CLUSTER_USER and subject.name in claimed:
-            message = (
-                f"AccessPolicy {claimed[subject.name]} is older and has this user already: choose another name, "
-                "or remove the subject there"
-            )
-            return SubjectFound({**entry, "state": "Failed", "message": message}, Reason.SUBJECT_CONFLICT)
-        name = entry["secretName"] = secret_of(policy, subject)
+        uid, name = policy.metadata.uid, secret_of(policy, subject)
+        refused = [each for found in judged for each in found.refused]
+        why = next((each for each in refused if each.uid == uid and each.subject == subject), None)
+        maker = judged[0].makers[f"{policy.metadata.namespace}/{name}"]
+        if why is not None and maker != uid:
+            return SubjectFound({**entry, "state": "Failed", "message": why.message}, why.reason)
+        entry["secretName"] = name
         secret = await self._world.hub.get("Secret", name, policy.metadata.namespace)
-        if secret is not None and not made_by(policy, secret):
+        if secret is not None and not made_by(maker, secret):
             message = f"Secret {name} exists and is not this policy's: choose another secretName, or delete that Secret"
             return SubjectFound({**entry, "state": "Failed", "message": message}, Reason.SUBJECT_SECRET_TAKEN)
-        await self._keep(policy, subject, secret, chosen)
+        if maker == uid:
+            await self._keep(policy, subject, secret, chosen)
+        if why is not None:
+            return SubjectFound({**entry, "state": "Failed", "message": why.message}, why.reason)
         return SubjectFound(entry)
 
     async def _keep(

@@ -18,16 +18,16 @@ from zilliz_operator.api.dataplane import DataPlane
 from zilliz_operator.api.exceptions import InvalidSpec, KubeconfigRefused, Rejected, Unavailable, ZillizError
 from zilliz_operator.api.validate import validate
 from zilliz_operator.api.zillizcluster import ZillizCluster
-from zilliz_operator.desired import access as desired_access
 from zilliz_operator.desired.context import MILVUS, ClusterContext, context_for
 from zilliz_operator.desired.credentials import STORE_SECRET
 from zilliz_operator.desired.identity import takes_keys
 from zilliz_operator.desired.store import bucket_name
 from zilliz_operator.desired.workload.builtin import VERSION_LABEL
-from zilliz_operator.policy import claims, versions
+from zilliz_operator.policy import claims, entitlements, versions
+from zilliz_operator.policy.entitlements import WITH_SECRET, secret_of
 from zilliz_operator.policy.status import FALSE, UNKNOWN, StepResult, conditions
 from zilliz_operator.reconcile import accepted, children, recycle, statuses, vault
-from zilliz_operator.reconcile.accesspolicy import WITH_SECRET, ends, made_by, secret_of
+from zilliz_operator.reconcile.accesspolicy import made_by
 from zilliz_operator.reconcile.canary import Canary
 from zilliz_operator.reconcile.dataplane import prefix_holder
 from zilliz_operator.reconcile.pass_ import Pass, World
@@ -205,7 +205,14 @@ class ClusterReconciler:
         if not plane.local and not live.objects:
             _may_start(data_plane)
         ctx, trouble = self._context(cluster, data_plane, live)
-        allowlists, policies, secrets = await self._policies(cluster)
+        allowlists, policies, others, secrets = await self._policies(cluster)
+        chosen = {policy.metadata.uid for policy in policies}
+        entitled = entitlements.judge(
+            [*policies, *others],
+            now=self._world.clock.now(),
+            here=lambda policy: policy.metadata.uid in chosen,
+            without={policy.metadata.uid for policy in policies if policy.spec.grants},
+        )
         fallbacks = {**_from(live, "milvus-root"), **_from(live, "technical-users")}
         if takes_keys(ctx):
             fallbacks |= {k: v for k, v in _from(live, STORE_SECRET).items() if k in vault.key_names(MILVUS)}
@@ -214,7 +221,6 @@ class ClusterReconciler:
         filled = vault.fill(
             stored,
             fallbacks=fallbacks,
-            users=tuple(desired_access.TECHNICAL_USERS),
             marks=asked.marks,
             randomness=self._world.randomness,
         )
@@ -230,6 +236,7 @@ class ClusterReconciler:
             vault=filled,
             allowlists=allowlists,
             policies=policies,
+            entitled=entitled,
             subject_secrets=secrets,
             canary=self._canary,
             public_issuer=public,
@@ -271,8 +278,9 @@ class ClusterReconciler:
 
     async def _policies(
         self, cluster: ZillizCluster
-    ) -> tuple[Sequence[Allowlist], Sequence[AccessPolicy], dict[str, Manifest]]:
-        """The policies that select this cluster and can be read, and the project's Secrets that their subjects name."""
+    ) -> tuple[Sequence[Allowlist], Sequence[AccessPolicy], Sequence[AccessPolicy], dict[str, Manifest]]:
+        """The policies that select this cluster and can be read, the project's others, and the Secrets that the subjects of the
+        former name."""
         hub, project = self._world.hub, cluster.metadata.namespace
         raw_lists, raw_policies, raw_organization = await asyncio.gather(
             hub.list("Allowlist", project),
@@ -282,7 +290,11 @@ class ClusterReconciler:
         name, labels = cluster.metadata.name, cluster.metadata.labels
         allowlists = [a for a in _readable(Allowlist, raw_lists) if selects(a.spec.clusters, name=name, labels=labels)]
         own = [p for p in _readable(AccessPolicy, raw_policies) if p.spec.level is not Level.ORGANIZATION]
-        chosen = [p for p in own if p.spec.level is Level.PROJECT or selects(p.spec.clusters, name=name, labels=labels)]
+        chosen: list[AccessPolicy] = []
+        others: list[AccessPolicy] = []
+        for policy in own:
+            selected = policy.spec.level is Level.PROJECT or selects(policy.spec.clusters, name=name, labels=labels)
+            (chosen if selected else others).append(policy)
         chosen += [p for p in _readable(AccessPolicy, raw_organization) if p.spec.level is Level.ORGANIZATION]
         secrets: dict[str, Manifest] = {}
         for policy in chosen:
@@ -292,7 +304,7 @@ class ClusterReconciler:
                     found = await hub.get("Secret", secret, policy.metadata.namespace)
                     if found is not None:
                         secrets[f"{policy.metadata.namespace}/{secret}"] = found
-        return allowlists, chosen, secrets
+        return allowlists, chosen, others, secrets
 
     async def _run(self, p: Pass) -> None:
         for step in STEPS:
@@ -487,14 +499,10 @@ def _fields(p: Pass) -> dict[str, Any]:
 
 def _complete(policy: AccessPolicy, p: Pass) -> bool:
     """Whether every credential of a policy was there to be put in force."""
-    now = p.world.clock.now()
-    for subject in policy.spec.subjects:
-        end = ends(policy, subject)
-        if subject.kind in WITH_SECRET and (end is None or end > now):
-            secret = p.subject_secrets.get(f"{policy.metadata.namespace}/{secret_of(policy, subject)}")
-            if not made_by(policy, secret):
-                return False
-    return True
+    uid = policy.metadata.uid
+    credentials = [each for each in p.entitled.live if each.uid == uid and each.secret]
+    there = all(made_by(each.owner_uid, p.subject_secrets.get(each.secret or "")) for each in credentials)
+    return there and not any(refused.uid == uid for refused in p.entitled.refused)
 
 
 def _in_force(p: Pass) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from zilliz_operator.api.dataplane import DataPlane
 from zilliz_operator.api.exceptions import ZillizError
 from zilliz_operator.api.zillizcluster import ZillizCluster
 from zilliz_operator.desired.context import ClusterContext
+from zilliz_operator.policy.entitlements import Judged
 from zilliz_operator.policy.status import StepResult
 from zilliz_operator.reconcile.canary import Canary
 from zilliz_operator.reconcile.children import Live
@@ -126,6 +127,8 @@ class Pass:
     vault: Vault
     allowlists: Sequence[Allowlist]
     policies: Sequence[AccessPolicy]
+    entitled: Judged
+    """Every subject of those policies, and what it holds here."""
     subject_secrets: dict[str, Manifest]
     """Secrets of the project that policies' subjects name, by name; those that exist."""
     canary: Canary

@@ -6,14 +6,17 @@ the cluster namespace; only when both are gone are new credentials made.
 """
 
 import base64
+import hashlib
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from zilliz_operator.api import names
 from zilliz_operator.api.base import utc
+from zilliz_operator.api.rolenames import TECHNICAL_PREFIX
 from zilliz_operator.desired.context import MILVUS, ClusterContext
-from zilliz_operator.desired.credentials import ACCESS_KEY_ID, PREVIOUS_ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from zilliz_operator.desired.credentials import ACCESS_KEY_ID, PREVIOUS_ACCESS_KEY_ID, SECRET_ACCESS_KEY, TECHNICAL_SEED
 from zilliz_operator.desired.identity import KEYED
 from zilliz_operator.desired.manifest import manifest, secret_data
 from zilliz_operator.policy import drift
@@ -34,7 +37,7 @@ def vault_name(cluster_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Vault:
-    """`values`: root, db_admin, each technical user's password, and the store's key pairs. `root_secured`: the default password was
+    """`values`: root, db_admin, the technical users' seed, and the store's key pairs. `root_secured`: the default password was
     changed and seen refused."""
 
     values: Mapping[str, str] = field(repr=False)
@@ -45,6 +48,9 @@ class Vault:
     """Of each component with a key pair: when and why that was made."""
 
     def password(self, user: str) -> str:
+        """Of root and db_admin as kept; a technical user's follows from the seed, so that a new one needs no write here."""
+        if user.startswith(TECHNICAL_PREFIX):
+            return _derived(self.values[TECHNICAL_SEED], user)
         return self.values[user]
 
     def key_pair(self, component: str = MILVUS) -> KeyPair | None:
@@ -122,24 +128,31 @@ def fill(
     stored: Manifest | None,
     *,
     fallbacks: Mapping[str, str],
-    users: tuple[str, ...],
     marks: Mapping[str, str],
     randomness: Secrets,
 ) -> Vault:
-    """The vault with every user's password in it: what is stored, else what the cluster namespace still has, else new."""
+    """The vault with everything in it: what is stored, else what the cluster namespace still has, else new."""
     kept = decoded(stored)
     spare = dict(fallbacks)
     for component in KEYED:
         if kept.get(_key(component, ACCESS_KEY_ID)):  # a pair and the key before it belong together: all of one place
             spare = {name: value for name, value in spare.items() if name not in key_names(component)}
     known = {**spare, **kept}
-    for user in (ROOT, DB_ADMIN, *users):
+    for user in (ROOT, DB_ADMIN):
         if not known.get(user):
             known[user] = randomness.password()
+    if not known.get(TECHNICAL_SEED):
+        known[TECHNICAL_SEED] = randomness.token()
     annotations = (stored or {}).get("metadata", {}).get("annotations") or {}
     found = {component: _marks(component, annotations) for component in KEYED}
     keys = {component: each for component, each in found.items() if each is not None}
     return Vault(known, root_secured=annotations.get(ROOT_SECURED) == "true", marks=marks, keys=keys)
+
+
+def _derived(seed: str, user: str) -> str:
+    """256 bits, with all classes of characters that a server may ask for, safe in a map file."""
+    digest = hmac.new(seed.encode(), user.encode(), hashlib.sha256).digest()
+    return "Zt1-" + base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def _marks(component: str, annotations: Mapping[str, str]) -> Marks | None:

@@ -77,7 +77,7 @@ def observed(admission: Admission | None = None, **changes: Any) -> ObservedInpu
         "gateway_image": "docker.io/zillizbyoc/gateway:0.1.0",
         "root_password": "root-Secret-1",
         "db_admin_password": "admin-Secret-2",
-        "technical_passwords": {"zt_viewer": "v-Secret-3", "zt_operator": "o-Secret-4", "zt_admin": "a-Secret-5"},
+        "technical_seed": "seed-Secret-3",
         "access_key_id": "AKIDEXAMPLE",
         "secret_access_key": "key-Secret-6",
         "store_ca_pem": STORE_CA,

@@ -62,7 +62,7 @@ def test_no_two_objects_share_a_name(name: str) -> None:
 @every_example
 def test_credentials_are_in_secrets_only(name: str) -> None:
     ctx, facts = example(name)
-    secrets = [facts.root_password, facts.db_admin_password, *facts.technical_passwords.values()]
+    secrets = [facts.root_password, facts.db_admin_password, facts.technical_seed]
     secrets += [facts.secret_access_key] if facts.secret_access_key else []
     for obj in children(ctx, facts):
         if obj["kind"] != "Secret":

@@ -65,8 +65,8 @@ def test_cluster_secrets_hold_what_they_are_named_for() -> None:
     ctx = context()
     root = credentials.root_secret(ctx, password="r", db_admin="d")
     assert root["metadata"]["name"] == "milvus-root" and values(root) == {"password": "r", "db_admin": "d"}
-    users = credentials.technical_users(ctx, {"zt_viewer": "v"})
-    assert users["metadata"]["name"] == "technical-users" and values(users) == {"zt_viewer": "v"}
+    users = credentials.technical_users(ctx, seed="v")
+    assert users["metadata"]["name"] == "technical-users" and values(users) == {"technical-seed": "v"}
     pair = {"access_key_id": "a", "secret_access_key": "s"}
     store = credentials.store_credentials(ctx, **pair)
     assert values(store) == {"accessKeyId": "a", "secretAccessKey": "s"}

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from zilliz_operator.api.accesspolicy import SubjectKind
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.exceptions import Unavailable
+from zilliz_operator.api.rolenames import ADMIN_ROLE
 from zilliz_operator.desired import access as desired_access
 from zilliz_operator.policy import access as planned
+from zilliz_operator.policy.entitlements import credentials, technical_users
 from zilliz_operator.policy.status import FALSE, ON_ITS_WAY, TRUE, UNKNOWN, StepResult
 from zilliz_operator.reconcile import vault
-from zilliz_operator.reconcile.accesspolicy import by_age, ends, made_by, secret_of
+from zilliz_operator.reconcile.accesspolicy import made_by
 from zilliz_operator.reconcile.pass_ import Pass
 from zilliz_operator.reconcile.ports import DoorAddress, Grant
 from zilliz_operator.reconcile.steps import door
@@ -94,10 +96,13 @@ async def _roles(p: Pass, address: DoorAddress, root: str) -> bool:
     return any(plan.unfinished for plan in plans)
 
 
-class _Users:
-    """Users wanted (→ role and password) and found (→ roles)."""
+Wanted = tuple[frozenset[str], str]
 
-    def __init__(self, wanted: Mapping[str, tuple[str, str]], found: Mapping[str, frozenset[str]]) -> None:
+
+class _Users:
+    """Users wanted (→ roles and password) and found (→ roles)."""
+
+    def __init__(self, wanted: "Mapping[str, Wanted]", found: Mapping[str, frozenset[str]]) -> None:
         self.wanted, self.found = wanted, found
 
 
@@ -105,7 +110,7 @@ async def _users(p: Pass, address: DoorAddress, root: str) -> _Users:
     milvus = p.world.milvus
     wanted = {**_built_in_users(p), **_policy_users(p)}
     found = dict(await milvus.users(address, password=root))
-    for user, (role, password) in wanted.items():
+    for user, (roles, password) in wanted.items():
         if user not in found:
             await milvus.create_user(address, password=root, user=user, user_password=password)
             found[user] = frozenset()
@@ -113,7 +118,7 @@ async def _users(p: Pass, address: DoorAddress, root: str) -> _Users:
         elif not await milvus.login_works(address, user=user, password=password):
             await milvus.set_user_password(address, password=root, user=user, user_password=password)
             p.written.append(f"password of {user}")
-        change = planned.membership(user, wanted=frozenset({role}), found=found[user])
+        change = planned.membership(user, wanted=roles, found=found[user])
         for extra in change.remove if change else ():
             await milvus.remove_role(address, password=root, user=user, role=extra)
             p.written.append(f"role {extra} from {user}")
@@ -126,29 +131,21 @@ async def _users(p: Pass, address: DoorAddress, root: str) -> _Users:
     return _Users(wanted, found)
 
 
-def _built_in_users(p: Pass) -> dict[str, tuple[str, str]]:
-    technical = {user: (role, p.vault.password(user)) for user, role in desired_access.TECHNICAL_USERS.items()}
-    return {**technical, vault.DB_ADMIN: (desired_access.ADMIN_ROLE, p.vault.password(vault.DB_ADMIN))}
+def _built_in_users(p: Pass) -> dict[str, Wanted]:
+    behind_keys = technical_users(credentials(p.entitled.live))
+    technical = {user: (roles, p.vault.password(user)) for user, roles in behind_keys.items()}
+    return {**technical, vault.DB_ADMIN: (frozenset({ADMIN_ROLE}), p.vault.password(vault.DB_ADMIN))}
 
 
-def _policy_users(p: Pass) -> dict[str, tuple[str, str]]:
+def _policy_users(p: Pass) -> dict[str, Wanted]:
     """Cluster users of the policies, whose Secret is there and whose time is not over."""
-    now = p.world.clock.now()
-    users: dict[str, tuple[str, str]] = {}
-    claimed: set[str] = set()
-    for policy in by_age(p.policies):
-        role = desired_access.role_name(policy.spec.role)
-        for subject in policy.spec.subjects:
-            end = ends(policy, subject)
-            if subject.kind is not SubjectKind.CLUSTER_USER or role is None or (end is not None and end <= now):
-                continue
-            if subject.name in claimed:
-                continue
-            claimed.add(subject.name)
-            secret = p.subject_secrets.get(f"{policy.metadata.namespace}/{secret_of(policy, subject)}")
-            password = decoded(secret).get("password") if made_by(policy, secret) else None
+    users: dict[str, Wanted] = {}
+    for each in credentials(p.entitled.live):
+        secret = p.subject_secrets.get(each.secret)
+        if each.kind is SubjectKind.CLUSTER_USER and made_by(each.owner_uid, secret):
+            password = decoded(secret).get("password")
             if password:
-                users[subject.name] = (role, password)
+                users[each.name] = (each.roles, password)
     return users
 
 

@@ -12,14 +12,15 @@ from zilliz_operator.api.accesspolicy import SubjectKind
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.dataplane import OperatorPath
 from zilliz_operator.api.exceptions import NotReady, ZillizError
+from zilliz_operator.api.rolenames import technical_user
 from zilliz_operator.api.zillizcluster import ClientAuth, Exposure
-from zilliz_operator.desired import access as desired_access
 from zilliz_operator.desired.context import COMPONENT_LABEL, GATEWAY
 from zilliz_operator.desired.door import NEVER, DoorConfig, DoorFiles, DoorKey, TechnicalUser, milvus_host, render
 from zilliz_operator.policy import allowlist
 from zilliz_operator.policy.allowlist import Admission
+from zilliz_operator.policy.entitlements import Credential, credentials, technical_users
 from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult
-from zilliz_operator.reconcile.accesspolicy import ends, made_by, secret_of
+from zilliz_operator.reconcile.accesspolicy import made_by
 from zilliz_operator.reconcile.pass_ import Door, Pass
 from zilliz_operator.reconcile.ports import Attestation, DoorAddress, Manifest
 from zilliz_operator.reconcile.steps.errors import SOON, waits
@@ -43,6 +44,8 @@ async def files(p: Pass) -> DoorFiles:
     """The gateway's configuration as this pass wants it. Raises NotReady while mutual TLS is asked for and a part is missing."""
     admitted, plane = admission(p), p.ctx.data_plane
     client_ca, operator_certificates = await _mutual_tls(p)
+    known = keys(p)
+    users = {*technical_users(credentials(p.entitled.live)), *(key.user for key in known)}
     return render(
         DoorConfig(
             cluster_id=p.ctx.cluster_id,
@@ -52,10 +55,8 @@ async def files(p: Pass) -> DoorFiles:
             load_balancers=() if p.ctx.spec.exposure is Exposure.INTERNAL else tuple(plane.network.load_balancer_cidrs),
             pods=tuple(plane.network.pod_cidrs),
             workloads_listed=bool(admitted.workloads),
-            keys=tuple(keys(p)),
-            technical_users=tuple(
-                TechnicalUser(name=user, password=p.vault.password(user)) for user in desired_access.TECHNICAL_USERS
-            ),
+            keys=tuple(known),
+            technical_users=tuple(TechnicalUser(name=user, password=p.vault.password(user)) for user in sorted(users)),
             min_tls=p.ctx.spec.tls.min_version,
             client_ca_pem=client_ca,
             operator_certificates=operator_certificates,
@@ -83,23 +84,25 @@ async def _mutual_tls(p: Pass) -> tuple[str | None, tuple[str, ...]]:
 
 def keys(p: Pass) -> list[DoorKey]:
     """API keys of all policies, by digest, with their ends. One that has ended stays, ended by our clock too: its bearer is told so."""
-    found: dict[str, DoorKey] = {}
-    now = p.world.clock.now()
-    for policy in p.policies:
-        for subject in policy.spec.subjects:
-            end = ends(policy, subject)
-            if subject.kind is not SubjectKind.API_KEY:
-                continue
-            secret = p.subject_secrets.get(f"{policy.metadata.namespace}/{secret_of(policy, subject)}")
-            token = decoded(secret).get("token", "") if made_by(policy, secret) else ""
-            user = desired_access.technical_user(policy.spec.role)
-            if not token or user is None:
-                continue
-            digest = hashlib.sha256(token.encode()).hexdigest()
-            key_id = f"{policy.metadata.namespace}/{policy.metadata.name}/{subject.name}"
-            expires = NEVER if end is None else 0 if end <= now else int(end.timestamp())
-            found[digest] = DoorKey(digest=digest, key_id=key_id, user=user, expires=expires)
-    return list(found.values())
+    found = [_key(p, each, ended=True) for each in credentials(p.entitled.ended)]
+    found += [_key(p, each, ended=False) for each in credentials(p.entitled.live)]
+    return list({key.digest: key for key in found if key is not None}.values())
+
+
+def _key(p: Pass, credential: Credential, *, ended: bool) -> DoorKey | None:
+    secret = p.subject_secrets.get(credential.secret)
+    if credential.kind is not SubjectKind.API_KEY or not made_by(credential.owner_uid, secret):
+        return None
+    token = decoded(secret).get("token", "")
+    if not token:
+        return None
+    end = credential.ends
+    return DoorKey(
+        digest=hashlib.sha256(token.encode()).hexdigest(),
+        key_id=f"{credential.policy}/{credential.name}",
+        user=technical_user(credential.roles),
+        expires=0 if ended else NEVER if end is None else int(end.timestamp()),
+    )
 
 
 def pods(p: Pass) -> list[Manifest]:

@@ -6,8 +6,7 @@ from zilliz_operator.api import names
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.desired import credentials, gateway
 from zilliz_operator.desired import workload as desired_workload
-from zilliz_operator.desired.access import TECHNICAL_USERS
-from zilliz_operator.desired.credentials import ACCESS_KEY_ID, STORE_SECRET
+from zilliz_operator.desired.credentials import ACCESS_KEY_ID, STORE_SECRET, TECHNICAL_SEED
 from zilliz_operator.desired.identity import takes_keys
 from zilliz_operator.desired.workload import builtin
 from zilliz_operator.policy import window
@@ -33,7 +32,7 @@ async def run(p: Pass) -> StepResult:
     front = gateway.objects(p.ctx, files=rendered, image=_gateway_image(p))
     secrets = [
         credentials.root_secret(p.ctx, password=p.vault.password(ROOT), db_admin=p.vault.password("db_admin")),
-        credentials.technical_users(p.ctx, {user: p.vault.password(user) for user in TECHNICAL_USERS}),
+        credentials.technical_users(p.ctx, seed=p.vault.values[TECHNICAL_SEED]),
     ]
     missing = _missing(p)
     back = [] if missing else await _milvus(p)

@@ -1,0 +1,56 @@
+"""The names of roles and users inside Milvus that are the operator's own.
+
+What bears one of the prefixes is ours, everything else somebody else's: so no list of what was made has to be kept.
+"""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Final
+
+from zilliz_operator.api.accesspolicy import AccessPolicy, Role
+
+VIEWER_ROLE: Final = "zr_viewer"
+OPERATOR_ROLE: Final = "zr_operator"
+ADMIN_ROLE: Final = "zr_admin"
+
+TECHNICAL_USERS: Final[Mapping[str, str]] = {
+    "zt_viewer": VIEWER_ROLE,
+    "zt_operator": OPERATOR_ROLE,
+    "zt_admin": ADMIN_ROLE,
+}
+"""User behind API keys → its role. Nobody logs in as one from outside."""
+
+CUSTOM_ROLE_PREFIX: Final = "zg_"
+"""Roles with the grants of one policy."""
+TECHNICAL_PREFIX: Final = "zt_"
+ROLE_PREFIXES: Final = ("zr_", CUSTOM_ROLE_PREFIX)
+
+_ROLE_NAMES: Final[Mapping[Role, str]] = {
+    Role.DATA_VIEWER: VIEWER_ROLE,
+    Role.DATA_OPERATOR: OPERATOR_ROLE,
+    Role.DATA_ADMIN: ADMIN_ROLE,
+    Role.PROJECT_ADMIN: ADMIN_ROLE,
+    Role.ORGANIZATION_OWNER: ADMIN_ROLE,
+}
+
+
+def roles_of(policy: AccessPolicy) -> frozenset[str]:
+    """The Milvus roles that a policy gives: a predefined one, or the one made of its own grants."""
+    if policy.spec.role is not None:
+        return frozenset({_ROLE_NAMES[policy.spec.role]})
+    return frozenset({custom_role(policy.metadata.uid)})
+
+
+def custom_role(uid: str) -> str:
+    """The role with the grants of the policy of that UID. A policy deleted and made anew gets another."""
+    return CUSTOM_ROLE_PREFIX + sha256(uid.encode()).hexdigest()[:12]
+
+
+def technical_user(roles: frozenset[str]) -> str:
+    """The user as whom keys and tokens with exactly these roles act."""
+    if len(roles) == 1:
+        (only,) = roles
+        for user, role in TECHNICAL_USERS.items():
+            if role == only:
+                return user
+    return TECHNICAL_PREFIX + sha256(",".join(sorted(roles)).encode()).hexdigest()[:12]
