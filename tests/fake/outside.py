@@ -198,7 +198,7 @@ class FakeMilvus:
         self._recorder.wrote(f"milvus create role {role}")
 
     async def drop_role(self, door: DoorAddress, *, password: str, role: str) -> None:
-        self._as_root(door, password, "drop role").grants.pop(role, None)
+        assert not self._as_root(door, password, "drop role").grants.pop(role), "the server drops no role with grants"
         self._recorder.wrote(f"milvus drop role {role}")
 
     async def grant(self, door: DoorAddress, *, password: str, role: str, grants: Sequence[Grant]) -> None:

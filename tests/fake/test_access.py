@@ -209,19 +209,6 @@ async def test_an_invalid_policy_grants_nothing_and_says_why(world: FakeWorld) -
     assert world.ready("app", "AccessPolicy")["status"] == "True"
 
 
-async def test_grants_of_ones_own_are_not_claimed(world: FakeWorld) -> None:
-    await world.quickstart()
-    grants = [{"collection": "docs", "privileges": ["CollectionReadOnly"]}]
-    spec = {"level": "Project", "subjects": [KEY], "grants": grants}
-    world._ours("AccessPolicy", "app", PROJECT, spec)
-    await world.settle()
-    found = world.ready("app", "AccessPolicy")
-    assert found["status"] == "False"
-    assert found["reason"] == "NotYet"
-    assert "spec.grants" in found["message"]
-    assert keys(world) == []
-
-
 async def test_single_sign_on_is_not_claimed(world: FakeWorld) -> None:
     await world.quickstart()
     world.access_policy(subjects=[{"kind": "User", "name": "anna@acme.com"}])

@@ -165,7 +165,7 @@ class FakeWorld:
         return self._ours("Allowlist", name, project, spec or {"entries": [{"cidr": "203.0.113.0/24"}]})
 
     def access_policy(self, name: str = "app", project: str = PROJECT, **spec: Any) -> Manifest:
-        base = {"level": "Project", "role": "DataViewer"}
+        base = {"level": "Project"} | ({} if "grants" in spec else {"role": "DataViewer"})
         return self._ours("AccessPolicy", name, project, base | spec)
 
     def backup_policy(self, name: str = "nightly", project: str = PROJECT, **spec: Any) -> Manifest:

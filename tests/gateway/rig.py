@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PASSWORDS = {
     "root": "Root-Pass-2026!",
     "alice": "Alice:Pw-2026!",
+    "bob": "Bobs-Pw-2026!",
     "zt_viewer": "Tech-viewer-9d2c51aa77",
     "zt_admin": "Tech-admin-4b1fe0c3d8",
 }

@@ -93,6 +93,7 @@ def read_mounts(mounts: Path) -> Snapshot:
         "config/denied-users.acl",
         "maps/keys.map",
         "maps/users.map",
+        "maps/user-ends.map",
     ):
         if name not in files:
             raise Incomplete(f"{name} is missing")

@@ -1,5 +1,6 @@
 """AccessPolicy: who may do what behind the door."""
 
+import difflib
 import re
 from enum import StrEnum
 from typing import Annotated, Final
@@ -279,12 +280,23 @@ _SUBJECT_RULES: Final = (
     ),
 )
 
+
+def _no_privilege(name: str) -> str:
+    """Names the nearest: most unknown ones are a slip of the pen, or a name from elsewhere."""
+    near = {each.lower(): each for each in LEVEL}
+    plain = name.lower().removeprefix("privilege").replace("_", "")
+    found = difflib.get_close_matches(plain, near, n=1, cutoff=0.6)
+    hint = f"did you mean {near[found[0]]}? " if found else ""
+    return f"is not a privilege or privilege group of Milvus: {hint}docs/reference/accesspolicy.md has the list"
+
+
 _GRANT_RULES: Final = (
     Rule(
         "spec.grants[].privileges[]",
         f"self in {_cel_list(tuple(LEVEL))}",
         "is not a privilege or privilege group of Milvus: see docs/reference/accesspolicy.md for the list",
         check=lambda privilege: privilege in LEVEL,
+        explain=_no_privilege,
     ),
     Rule(
         "spec.grants[]",

@@ -161,6 +161,7 @@ class Reason(StrEnum):
     POLICY_EXPIRED = "PolicyExpired"
     SUBJECT_SECRET_TAKEN = "SubjectSecretTaken"
     SUBJECT_CONFLICT = "SubjectConflict"
+    PRIVILEGE_NOT_SUPPORTED = "PrivilegeNotSupported"
     PARTLY_APPLIED = "PartlyApplied"
     COMPLIANCE_HOLD = "ComplianceHold"
     # Needs a person's change to a spec or a name: Stalled
@@ -266,6 +267,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.POLICY_EXPIRED: ReasonInfo("The policy's expiresAt is in the past: it grants nothing.", "Set a later spec.expiresAt, or delete the policy."),
     Reason.SUBJECT_SECRET_TAKEN: ReasonInfo("The Secret in a subject's secretName exists and is not this policy's. It was not touched.", "Choose another secretName, or delete that Secret."),
     Reason.SUBJECT_CONFLICT: ReasonInfo("Two policies claim one user or key of a cluster. The older one keeps it.", "Give the subject another name in one of the policies."),
+    Reason.PRIVILEGE_NOT_SUPPORTED: ReasonInfo("The Milvus version of a selected cluster has not all that spec.grants asks for; nothing of the policy is in force there.", "Take the privilege that status.clusters names out, give it a policy of its own, or raise that cluster's version."),
     Reason.PARTLY_APPLIED: ReasonInfo("In force on some clusters only; status.clusters says which.", "Look at the clusters that the message names."),
     Reason.COMPLIANCE_HOLD: ReasonInfo("Objects under a compliance lock cannot be removed before their date.", "Wait for the date in the message; nobody can shorten it."),
     Reason.INVALID_SPEC: ReasonInfo("A field of the spec is wrong; the message names it and what to write.", "Correct the field.", terminal=True),

@@ -1,6 +1,7 @@
 """The names of roles and users inside Milvus that are the operator's own.
 
-What bears one of the prefixes is ours, everything else somebody else's: so no list of what was made has to be kept.
+What bears one of the prefixes is ours, and a policy may name none of them. Of users, policies choose the names: those
+that were made are remembered beside the cluster's credentials (`reconcile.vault`).
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,8 @@ TECHNICAL_USERS: Final[Mapping[str, str]] = {
 """User behind API keys → its role. Nobody logs in as one from outside."""
 
 CUSTOM_ROLE_PREFIX: Final = "zg_"
-"""Roles with the grants of one policy."""
+"""Roles with the grants of one policy. Other grants make another role: so a role is filled once and emptied once, and no
+grant follows a revocation closely, which servers before 2.5 can lose."""
 TECHNICAL_PREFIX: Final = "zt_"
 ROLE_PREFIXES: Final = ("zr_", CUSTOM_ROLE_PREFIX)
 
@@ -38,12 +40,18 @@ def roles_of(policy: AccessPolicy) -> frozenset[str]:
     """The Milvus roles that a policy gives: a predefined one, or the one made of its own grants."""
     if policy.spec.role is not None:
         return frozenset({_ROLE_NAMES[policy.spec.role]})
-    return frozenset({custom_role(policy.metadata.uid)})
+    return frozenset({custom_role(policy)})
 
 
-def custom_role(uid: str) -> str:
-    """The role with the grants of the policy of that UID. A policy deleted and made anew gets another."""
-    return CUSTOM_ROLE_PREFIX + sha256(uid.encode()).hexdigest()[:12]
+def custom_role(policy: AccessPolicy) -> str:
+    """The role with the grants of one policy."""
+    asked = sorted((each.database, each.collection, *sorted(each.privileges)) for each in policy.spec.grants)
+    return CUSTOM_ROLE_PREFIX + sha256(repr((policy.metadata.uid, asked)).encode()).hexdigest()[:12]
+
+
+def is_our_role(name: str) -> bool:
+    """Whether a role of that name is the operator's."""
+    return name.startswith(ROLE_PREFIXES)
 
 
 def technical_user(roles: frozenset[str]) -> str:

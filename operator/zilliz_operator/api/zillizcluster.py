@@ -230,6 +230,17 @@ class AppliedPolicy(Status):
     """The generation of it that is in force here."""
 
 
+class ForeignItem(Status):
+    """A user or role in Milvus that neither this operator nor a policy made. It is left as it is."""
+
+    kind: str = ""
+    """User or Role."""
+    name: str = ""
+    """Its name in Milvus."""
+    roles: tuple[str, ...] = ()
+    """User: the roles that it holds, beside public."""
+
+
 class PrivateLinkConnection(Status):
     """An endpoint in somebody's VPC."""
 
@@ -289,6 +300,8 @@ class ZillizClusterStatus(ResourceStatus):
     """The door's pods."""
     policies: tuple[AppliedPolicy, ...] = ()
     """Policies in force on this cluster."""
+    foreign: tuple[ForeignItem, ...] = ()
+    """Users and roles that others made in Milvus; the first 50, those in a policy's way before all."""
     restarted_at: str | None = None
     """Last value of the annotation byoc.zilliz.com/restarted-at that was acted on."""
 

@@ -5,12 +5,13 @@ server accepts (a name it does not know makes the call fail). Newer servers take
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
-from zilliz_operator.api.accesspolicy import PolicyGrant
+from zilliz_operator.api.accesspolicy import AccessPolicy, PolicyGrant
 from zilliz_operator.api.exceptions import InvalidSpec
 from zilliz_operator.api.outside import Grant
 from zilliz_operator.api.privileges import LEVEL, PrivilegeLevel
-from zilliz_operator.api.rolenames import ADMIN_ROLE, OPERATOR_ROLE, VIEWER_ROLE
+from zilliz_operator.api.rolenames import ADMIN_ROLE, OPERATOR_ROLE, VIEWER_ROLE, custom_role
 
 from .context import version_numbers
 
@@ -69,6 +70,36 @@ _EXPANSION: Mapping[str, tuple[str, ...]] = {
 def roles(version: str) -> dict[str, frozenset[Grant]]:
     """Our roles with exactly their grants, as that server spells them."""
     return {role: frozenset(expand(groups, version=version)) for role, groups in _ROLE_GROUPS.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomRoles:
+    """What policies with grants of their own come to on one server."""
+
+    roles: Mapping[str, frozenset[Grant]]
+    inexpressible: Mapping[str, str]
+    """UID of a policy that this server cannot express → why. Nothing of it is granted there: half of what somebody asked for
+    is not what they asked for."""
+
+
+def custom_roles(policies: Iterable[AccessPolicy], *, version: str) -> CustomRoles:
+    """The roles of those policies that have grants of their own."""
+    found: dict[str, frozenset[Grant]] = {}
+    inexpressible: dict[str, str] = {}
+    for policy in policies:
+        if policy.spec.grants:
+            try:
+                found[custom_role(policy)] = grants(policy.spec.grants, version=version)
+            except InvalidSpec as refused:
+                inexpressible[policy.metadata.uid] = str(refused)
+    return CustomRoles(roles=found, inexpressible=inexpressible)
+
+
+def as_shown(found: Mapping[str, frozenset[Grant]], *, version: str) -> dict[str, frozenset[Grant]]:
+    """Grants that a server shows, spelled as we ask for them: one with privilege groups adds object types nobody named."""
+    if version_numbers(version) < version_numbers(GROUPS_SINCE):
+        return dict(found)
+    return {role: frozenset(replace(each, object_type="") for each in grants_) for role, grants_ in found.items()}
 
 
 def grants(policy_grants: Iterable[PolicyGrant], *, version: str) -> frozenset[Grant]:

@@ -17,6 +17,7 @@ import jinja2
 from zilliz_operator.api import names
 from zilliz_operator.api.confighash import CONFIG_PREFIX, MAPS_PREFIX, config_hash
 from zilliz_operator.api.exceptions import InvalidSpec
+from zilliz_operator.api.rolenames import TECHNICAL_PREFIX
 
 ROOT = "root"
 OPERATOR_COMMON_NAME = "zilliz-operator"
@@ -75,6 +76,14 @@ class TechnicalUser:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DoorUserEnd:
+    """From when on a user of ours is refused, in seconds since 1970; 0: it was taken away."""
+
+    name: str
+    ends: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DoorConfig:
     """Everything that decides what the gateway does."""
 
@@ -92,6 +101,8 @@ class DoorConfig:
     workloads_listed: bool = False
     denied_users: tuple[str, ...] = ()
     """Users refused by password from outside, beside root and the technical users."""
+    user_ends: tuple[DoorUserEnd, ...] = ()
+    """Users of policies that have an end or are gone: the door refuses them by its own clock, before Milvus does."""
     keys: tuple[DoorKey, ...] = ()
     technical_users: tuple[TechnicalUser, ...] = ()
     min_tls: Literal["1.2", "1.3"] = "1.2"
@@ -140,6 +151,7 @@ def render(config: DoorConfig) -> DoorFiles:
         files["client-ca.crt"] = config.client_ca_pem.strip() + "\n"
     maps = {
         "keys.map": _lines(f"{key.digest} {key.key_id}:{key.user}:{key.expires}" for key in config.keys),
+        "user-ends.map": _lines(f"{user.name} {user.ends}" for user in config.user_ends),
         "users.map": _lines(f"{user.name} {user.password}" for user in config.technical_users),
     }
     return DoorFiles(config=files, maps=maps)
@@ -169,7 +181,9 @@ def _cidrs(path: str, cidrs: Iterable[str]) -> tuple[str, ...]:
 
 def _haproxy_cfg(config: DoorConfig) -> str:
     by_name = not _is_address(config.milvus_host)
-    return _template().render(c=config, by_name=by_name, client_auth=config.client_ca_pem is not None)
+    return _template().render(
+        c=config, by_name=by_name, client_auth=config.client_ca_pem is not None, technical_prefix=TECHNICAL_PREFIX
+    )
 
 
 @functools.cache
@@ -199,6 +213,10 @@ def _check(config: DoorConfig) -> None:
         raise InvalidSpec("clientCa", "holds a private key; give the certificates alone")
     for user in config.denied_users:
         _match("deniedUsers", _USER, user, "a letter, then up to 31 letters, digits or '_'")
+    for end in config.user_ends:
+        _match("userEnds", _USER, end.name, "a letter, then up to 31 letters, digits or '_'")
+        if not 0 <= end.ends <= NEVER:
+            raise InvalidSpec(f"userEnds[{end.name}]", f"{end.ends} is no time between 1970 and 9999")
     _check_technical_users(config)
     _check_keys(config)
 

@@ -4,15 +4,35 @@ The server applies grants with a delay, and of a grant and a revocation close to
 never does both to a role: what must go goes first, and what must come waits for the next round, `SPACING` later.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from zilliz_operator.api.outside import Grant
+from zilliz_operator.api.rolenames import TECHNICAL_PREFIX, is_our_role
 
 SPACING = 5.0
 """Seconds between opposite calls for one role; the server's caches were measured to settle within four."""
 BUILT_IN = frozenset({"admin", "public"})
 """Roles that cannot be dropped."""
+
+
+USER, ROLE = "User", "Role"
+FOREIGN_SHOWN = 50
+"""Entries of a status are bounded: somebody's thousand users must not fill etcd."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """A user or role that others made in Milvus: told, and left as it is."""
+
+    kind: str
+    name: str
+    roles: tuple[str, ...] = ()
+    """Of a user: what it may do by them is others' doing too."""
+
+    def as_status(self) -> dict[str, Any]:
+        return {"kind": self.kind, "name": self.name, **({"roles": list(self.roles)} if self.roles else {})}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +67,23 @@ def roles(
     plans = [_role(role, grants, found.get(role)) for role, grants in sorted(wanted.items())]
     plans += [_farewell(role, found[role]) for role in sorted(ours & found.keys() - wanted.keys() - BUILT_IN)]
     return [plan for plan in plans if plan is not None]
+
+
+def foreign(
+    *,
+    users: Mapping[str, frozenset[str]],
+    roles: Collection[str],
+    ours: Collection[str],
+    named: Collection[str] = (),
+) -> tuple[Foreign, ...]:
+    """What others made, of all that was found. `ours`: users that are the operator's or a policy's; `named`: those that
+    policies ask for, which come first when there are others of that name."""
+    strangers = {user: has for user, has in users.items() if user not in ours and not user.startswith(TECHNICAL_PREFIX)}
+    found = [Foreign(kind=USER, name=user, roles=tuple(sorted(has - {"public"}))) for user, has in strangers.items()]
+    found += [Foreign(kind=ROLE, name=role) for role in roles if not is_our_role(role) and role not in BUILT_IN]
+    return tuple(
+        sorted(found, key=lambda each: (each.kind != USER or each.name not in named, each.kind != USER, each.name))
+    )
 
 
 def membership(user: str, *, wanted: frozenset[str], found: frozenset[str]) -> MembershipPlan | None:

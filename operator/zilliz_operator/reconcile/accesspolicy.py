@@ -15,7 +15,9 @@ from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.validate import validate
 from zilliz_operator.api.zillizcluster import ZillizCluster
 from zilliz_operator.desired import connection
+from zilliz_operator.desired.access import custom_roles
 from zilliz_operator.policy import drift
+from zilliz_operator.policy.access import USER
 from zilliz_operator.policy.entitlements import WITH_SECRET, Judged, ends, judge, secret_of
 from zilliz_operator.policy.status import FALSE, StepResult, conditions
 from zilliz_operator.reconcile import statuses
@@ -50,6 +52,29 @@ def policy_selects(policy: AccessPolicy, cluster: ZillizCluster) -> bool:
     if policy.spec.level is Level.PROJECT:
         return True
     return selects(policy.spec.clusters, name=cluster.metadata.name, labels=cluster.metadata.labels)
+
+
+def _inexpressible(policy: AccessPolicy, clusters: Iterable[ZillizCluster]) -> dict[str, str]:
+    """Clusters whose Milvus has not all that the policy grants → what is missing."""
+    found: dict[str, str] = {}
+    for cluster in clusters:
+        if cluster.status.version:
+            why = custom_roles([policy], version=cluster.status.version).inexpressible.get(policy.metadata.uid)
+            if why is not None:
+                found[cluster.ref] = why
+    return found
+
+
+def _taken(subject: Subject, clusters: Iterable[ZillizCluster]) -> str:
+    """Why a cluster user is not made: somebody else's has its name. Empty: none has."""
+    for cluster in clusters:
+        users = (each.name for each in cluster.status.foreign if each.kind == USER)
+        if subject.kind is SubjectKind.CLUSTER_USER and subject.name in users:
+            return (
+                f"{cluster.metadata.name} has a Milvus user of this name that the operator did not make, and that is left "
+                "alone: choose another name, or drop that user"
+            )
+    return ""
 
 
 def _nowhere(_: AccessPolicy) -> bool:
@@ -93,7 +118,7 @@ class AccessPolicyReconciler:
         judged = await self._judge(policy, chosen)
         subjects = [await self._subject(policy, subject, chosen, judged) for subject in policy.spec.subjects]
         await self._forget_others(policy)
-        entries = per_cluster(chosen, raw)
+        entries = per_cluster(chosen, raw, failed=_inexpressible(policy, chosen))
         ready = self._ready(subjects, entries, missing(selection, [c.metadata.name for c in existing]))
         outcome = await self._write(raw, ready, {"clusters": entries, "subjects": [s.entry for s in subjects]})
         return self._until_next_end(policy, outcome)
@@ -148,11 +173,6 @@ class AccessPolicyReconciler:
                 "single sign-on and Kubernetes subjects are not in force in this release: use ApiKey or ClusterUser"
             )
             return SubjectFound({**entry, "state": "Pending", "message": message}, Reason.NOT_YET)
-        if policy.spec.role is None:
-            message = (
-                "spec.grants: custom grants are not in force in this release, so nothing is granted: use spec.role"
-            )
-            return SubjectFound({**entry, "state": "Pending", "message": message}, Reason.NOT_YET)
         end = ends(policy, subject)
         if end is not None and end <= self._world.clock.now():
             whole = end == policy.spec.expires_at
@@ -177,8 +197,10 @@ class AccessPolicyReconciler:
             return SubjectFound({**entry, "state": "Failed", "message": message}, Reason.SUBJECT_SECRET_TAKEN)
         if maker == uid:
             await self._keep(policy, subject, secret, chosen)
-        if why is not None:
-            return SubjectFound({**entry, "state": "Failed", "message": why.message}, why.reason)
+        message = why.message if why is not None else _taken(subject, chosen)
+        if message:
+            reason = why.reason if why is not None else Reason.SUBJECT_CONFLICT
+            return SubjectFound({**entry, "state": "Failed", "message": message}, reason)
         return SubjectFound(entry)
 
     async def _keep(

@@ -1,6 +1,6 @@
 """Allowlist: say on which clusters it is in force. What it admits is applied by the clusters' own passes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from zilliz_operator.api.allowlist import Allowlist
 from zilliz_operator.api.conditions import ConditionType, Reason
@@ -32,15 +32,20 @@ def in_force(cluster: ZillizCluster, *, kind: str, name: str, generation: int) -
     return any(p.kind == kind and p.name == name and p.generation == generation for p in cluster.status.policies)
 
 
-def per_cluster(clusters: Sequence[ZillizCluster], raw: Manifest) -> list[dict[str, str]]:
-    """The status entries: Applied or Pending on each selected cluster. Those of other projects are named with theirs."""
+def per_cluster(
+    clusters: Sequence[ZillizCluster], raw: Manifest, *, failed: Mapping[str, str] | None = None
+) -> list[dict[str, str]]:
+    """The status entries: Applied or Pending on each selected cluster, or Failed (`failed`: `namespace/name` → why). Those of
+    other projects are named with theirs."""
     metadata = raw["metadata"]
     entries = []
     for cluster in sorted(clusters, key=lambda c: (c.metadata.namespace, c.metadata.name)):
         where = cluster.metadata.name if cluster.metadata.namespace == metadata["namespace"] else cluster.ref
         applied = in_force(cluster, kind=raw["kind"], name=metadata["name"], generation=metadata.get("generation", 0))
         entry = {"name": where, "state": "Applied" if applied else "Pending"}
-        if not applied:
+        if failed and cluster.ref in failed:
+            entry |= {"state": "Failed", "message": failed[cluster.ref]}
+        elif not applied:
             ready = cluster.status.condition(ConditionType.READY)
             entry["message"] = ready.message if ready else "the cluster is being made"
         entries.append(entry)
@@ -55,6 +60,10 @@ def summary(entries: Sequence[dict[str, str]], absent: Sequence[str]) -> StepRes
             f"no ZillizCluster named {', '.join(absent)} in this project: create it, or correct spec.clusters.names"
         )
         return StepResult(type, FALSE, Reason.CLUSTERS_NOT_FOUND, message, again_in=LATER)
+    failed = [f"{entry['name']}: {entry['message']}" for entry in entries if entry["state"] == "Failed"]
+    if failed:
+        message = f"nothing of this policy is in force on {'; '.join(failed)}"
+        return StepResult(type, FALSE, Reason.PRIVILEGE_NOT_SUPPORTED, message)
     pending = [entry["name"] for entry in entries if entry["state"] != "Applied"]
     if pending:
         message = f"not in force yet on {', '.join(pending)}"

@@ -11,19 +11,21 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from zilliz_operator.api import names
-from zilliz_operator.api.accesspolicy import AccessPolicy, Level
+from zilliz_operator.api.accesspolicy import AccessPolicy, Level, SubjectKind
 from zilliz_operator.api.allowlist import Allowlist
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.dataplane import DataPlane
 from zilliz_operator.api.exceptions import InvalidSpec, KubeconfigRefused, Rejected, Unavailable, ZillizError
 from zilliz_operator.api.validate import validate
 from zilliz_operator.api.zillizcluster import ZillizCluster
+from zilliz_operator.desired.access import custom_roles
 from zilliz_operator.desired.context import MILVUS, ClusterContext, context_for
 from zilliz_operator.desired.credentials import STORE_SECRET
 from zilliz_operator.desired.identity import takes_keys
 from zilliz_operator.desired.store import bucket_name
 from zilliz_operator.desired.workload.builtin import VERSION_LABEL
 from zilliz_operator.policy import claims, entitlements, versions
+from zilliz_operator.policy.access import FOREIGN_SHOWN, USER
 from zilliz_operator.policy.entitlements import WITH_SECRET, secret_of
 from zilliz_operator.policy.status import FALSE, UNKNOWN, StepResult, conditions
 from zilliz_operator.reconcile import accepted, children, recycle, statuses, vault
@@ -207,11 +209,12 @@ class ClusterReconciler:
         ctx, trouble = self._context(cluster, data_plane, live)
         allowlists, policies, others, secrets = await self._policies(cluster)
         chosen = {policy.metadata.uid for policy in policies}
+        custom = custom_roles(policies, version=ctx.version)
         entitled = entitlements.judge(
             [*policies, *others],
             now=self._world.clock.now(),
             here=lambda policy: policy.metadata.uid in chosen,
-            without={policy.metadata.uid for policy in policies if policy.spec.grants},
+            without=custom.inexpressible.keys(),
         )
         fallbacks = {**_from(live, "milvus-root"), **_from(live, "technical-users")}
         if takes_keys(ctx):
@@ -237,6 +240,7 @@ class ClusterReconciler:
             allowlists=allowlists,
             policies=policies,
             entitled=entitled,
+            custom=custom,
             subject_secrets=secrets,
             canary=self._canary,
             public_issuer=public,
@@ -486,6 +490,8 @@ def _fields(p: Pass) -> dict[str, Any]:
         },
         "policies": _in_force(p),
     }
+    if p.foreign is not None:
+        fields["foreign"] = [each.as_status() for each in p.foreign[:FOREIGN_SHOWN]]
     if p.config_hash:
         fields["gateway"] = {
             "replicas": 0 if p.ctx.suspended else door.REPLICAS,
@@ -502,7 +508,10 @@ def _complete(policy: AccessPolicy, p: Pass) -> bool:
     uid = policy.metadata.uid
     credentials = [each for each in p.entitled.live if each.uid == uid and each.secret]
     there = all(made_by(each.owner_uid, p.subject_secrets.get(each.secret or "")) for each in credentials)
-    return there and not any(refused.uid == uid for refused in p.entitled.refused)
+    others = {each.name for each in p.foreign or () if each.kind == USER}
+    taken = any(each.subject.kind is SubjectKind.CLUSTER_USER and each.subject.name in others for each in credentials)
+    refused = uid in p.custom.inexpressible or any(each.uid == uid for each in p.entitled.refused)
+    return there and not taken and not refused
 
 
 def _in_force(p: Pass) -> list[dict[str, Any]]:

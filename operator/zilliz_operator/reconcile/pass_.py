@@ -15,7 +15,9 @@ from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.dataplane import DataPlane
 from zilliz_operator.api.exceptions import ZillizError
 from zilliz_operator.api.zillizcluster import ZillizCluster
+from zilliz_operator.desired.access import CustomRoles
 from zilliz_operator.desired.context import ClusterContext
+from zilliz_operator.policy.access import Foreign
 from zilliz_operator.policy.entitlements import Judged
 from zilliz_operator.policy.status import StepResult
 from zilliz_operator.reconcile.canary import Canary
@@ -129,6 +131,8 @@ class Pass:
     policies: Sequence[AccessPolicy]
     entitled: Judged
     """Every subject of those policies, and what it holds here."""
+    custom: CustomRoles
+    """The roles of those policies that have grants of their own."""
     subject_secrets: dict[str, Manifest]
     """Secrets of the project that policies' subjects name, by name; those that exist."""
     canary: Canary
@@ -145,6 +149,8 @@ class Pass:
     allow_cidrs: int = 0
     allow_workloads: int = 0
     allow_anywhere: bool = False
+    foreign: Sequence[Foreign] | None = None
+    """Users and roles in Milvus that others made; None: not looked at."""
     repeat_at_once: bool = False
     """Something learned in this pass changes what an earlier step would have done."""
     private_link: dict[str, Any] | None = None

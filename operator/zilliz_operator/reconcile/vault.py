@@ -26,6 +26,8 @@ from zilliz_operator.reconcile.ports import KeyPair, Kube, Manifest, Secrets
 ROOT = "root"
 DB_ADMIN = "db_admin"
 ROOT_SECURED = names.PREFIX + "root-secured"
+CLUSTER_USERS = names.PREFIX + "cluster-users"
+"""Annotation: Milvus users made for policies and not dropped yet. Written before one is made and after it is dropped."""
 KEY_MADE, KEY_CAUSE, KEY_ASKED = "store-key-made", "store-key-cause", "store-key-asked"
 
 __all__ = ["ACCESS_KEY_ID", "DB_ADMIN", "ROOT", "SECRET_ACCESS_KEY", "Vault", "decoded", "fill", "keep", "vault_name"]
@@ -46,6 +48,8 @@ class Vault:
     """Annotations: the specs that this cluster was last begun with (`reconcile.accepted`)."""
     keys: Mapping[str, Marks] = field(default_factory=dict)
     """Of each component with a key pair: when and why that was made."""
+    users: frozenset[str] = frozenset()
+    """Milvus users made for policies and not dropped yet. Any other user of a name that a policy chose is somebody else's."""
 
     def password(self, user: str) -> str:
         """Of root and db_admin as kept; a technical user's follows from the seed, so that a new one needs no write here."""
@@ -87,6 +91,9 @@ class Vault:
             self, values=values, keys={each: marks for each, marks in self.keys.items() if each != component}
         )
 
+    def with_users(self, users: frozenset[str]) -> "Vault":
+        return replace(self, users=users)
+
     def secured(self) -> "Vault":
         return replace(self, root_secured=True)
 
@@ -102,7 +109,7 @@ class Vault:
         )
 
     def _annotations(self) -> dict[str, str]:
-        found: dict[str, str] = {}
+        found: dict[str, str] = {CLUSTER_USERS: ",".join(sorted(self.users))} if self.users else {}
         for component, marks in self.keys.items():
             told = {KEY_MADE: utc(marks.made) if marks.made else "", KEY_CAUSE: marks.cause, KEY_ASKED: marks.asked}
             found |= {names.PREFIX + _key(component, name): str(value) for name, value in told.items() if value}
@@ -146,7 +153,13 @@ def fill(
     annotations = (stored or {}).get("metadata", {}).get("annotations") or {}
     found = {component: _marks(component, annotations) for component in KEYED}
     keys = {component: each for component, each in found.items() if each is not None}
-    return Vault(known, root_secured=annotations.get(ROOT_SECURED) == "true", marks=marks, keys=keys)
+    return Vault(
+        known,
+        root_secured=annotations.get(ROOT_SECURED) == "true",
+        marks=marks,
+        keys=keys,
+        users=frozenset(annotations.get(CLUSTER_USERS, "").split(",")) - {""},
+    )
 
 
 def _derived(seed: str, user: str) -> str:

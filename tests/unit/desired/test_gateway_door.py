@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from zilliz_operator.api.confighash import config_hash
 from zilliz_operator.api.exceptions import InvalidSpec
-from zilliz_operator.desired.door import NEVER, DoorConfig, DoorFiles, DoorKey, TechnicalUser, milvus_host, render
+from zilliz_operator.desired.door import (
+    NEVER,
+    DoorConfig,
+    DoorFiles,
+    DoorKey,
+    DoorUserEnd,
+    TechnicalUser,
+    milvus_host,
+    render,
+)
 
 GOLDEN = Path(__file__).parent / "golden" / "door"
 DIGEST = "ab" * 32
@@ -25,6 +34,7 @@ PLAIN = DoorConfig(
     load_balancers=("10.9.0.0/24",),
     pods=("10.244.0.0/16",),
     denied_users=("auditor",),
+    user_ends=(DoorUserEnd(name="app", ends=1_800_000_000), DoorUserEnd(name="left", ends=0)),
     keys=(DoorKey(digest=DIGEST, key_id="team-a/readers/ingest", user="zt_viewer", expires=1_800_000_000),),
     technical_users=(
         TechnicalUser(name="zt_viewer", password="pw-viewer"),
@@ -61,7 +71,9 @@ def test_the_hash_is_that_of_the_mounted_files() -> None:
     assert files.hash == config_hash(mounted)
 
 
-@pytest.mark.parametrize("field", ["allow", "load_balancers", "pods", "denied_users", "keys", "technical_users"])
+@pytest.mark.parametrize(
+    "field", ["allow", "load_balancers", "pods", "denied_users", "user_ends", "keys", "technical_users"]
+)
 def test_order_and_repetition_change_nothing(field: str) -> None:
     more = {
         "keys": (DoorKey(digest="cd" * 32, key_id="b", user="zt_admin"),),
@@ -145,6 +157,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"client_ca_pem": "x"}, "operatorCertificates"),
     ({"client_ca_pem": "-----BEGIN PRIVATE KEY-----", "operator_certificates": ("ab" * 32,)}, "clientCa"),
     ({"denied_users": ("a b",)}, "deniedUsers"),
+    ({"user_ends": (DoorUserEnd(name="a b", ends=0),)}, "userEnds"),
+    ({"user_ends": (DoorUserEnd(name="a", ends=-1),)}, "userEnds[a]"),
     ({"technical_users": (TechnicalUser(name="a:b", password="x"),), "keys": ()}, "technicalUsers[a:b]"),
     ({"technical_users": (TechnicalUser(name="a", password="x y"),), "keys": ()}, "technicalUsers[a]"),
     ({"technical_users": (TechnicalUser(name="a", password=""),), "keys": ()}, "technicalUsers[a]"),

@@ -118,8 +118,12 @@ def test_what_a_server_cannot_express_gives_nothing_and_leaves_the_rest() -> Non
 
 def test_grants_of_ones_own_are_a_role_of_the_policys_own() -> None:
     one, two = policy("one", USER, grants=GRANTS), policy("two", USER, grants=GRANTS)
-    assert held(one, two)["app"].roles == {custom_role("uid-team-a-one"), custom_role("uid-team-a-two")}
+    assert held(one, two)["app"].roles == {custom_role(one), custom_role(two)}
     assert all(re.fullmatch("zg_[0-9a-f]{12}", role) for role in held(one, two)["app"].roles)
+    other = policy("one", USER, grants=[{"privileges": ["Search", "Query"]}])
+    assert custom_role(other) != custom_role(one), "a role is never emptied and filled again"
+    same = policy("one", KEY, grants=[{"database": "default", "collection": "*", "privileges": ["Query", "Search"]}])
+    assert custom_role(other) == custom_role(same)
 
 
 def test_keys_act_as_one_user_a_set_of_roles() -> None:

@@ -16,8 +16,9 @@ from zilliz_operator.desired.store import aws_domain, bucket_name
 
 ROOT_PATH = "milvus"
 TLS_DIRECTORY = "/milvus/tls"
-MAX_ROLES = 256
-"""The server stops at 10 by default, its own two included."""
+MAX_ROLES, MAX_USERS = 512, 1024
+"""The server stops at 10 roles by default, its own two included, and at 100 users. Zilliz Cloud allows 500 of each a cluster; to
+those come our own: predefined roles, and one user behind keys for each set of roles."""
 
 PARTS = {
     "rootCoord": 53100,
@@ -143,7 +144,10 @@ def standalone(ctx: ClusterContext, *, data: str) -> dict[str, Any]:
 
 def environment(ctx: ClusterContext) -> list[dict[str, Any]]:
     """Credentials, by reference, and what only the environment can set on every version."""
-    env: list[dict[str, Any]] = [{"name": "PROXY_MAXROLENUM", "value": str(MAX_ROLES)}]
+    env: list[dict[str, Any]] = [
+        {"name": "PROXY_MAXROLENUM", "value": str(MAX_ROLES)},
+        {"name": "PROXY_MAXUSERNUM", "value": str(MAX_USERS)},
+    ]
     if not store(ctx).iam:
         env += [
             _from_secret("MINIO_ACCESSKEYID", "store-credentials", "accessKeyId"),

@@ -23,6 +23,7 @@ from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult
 from zilliz_operator.reconcile.accesspolicy import made_by
 from zilliz_operator.reconcile.pass_ import Door, Pass
 from zilliz_operator.reconcile.ports import Attestation, DoorAddress, Manifest
+from zilliz_operator.reconcile.steps import users
 from zilliz_operator.reconcile.steps.errors import SOON, waits
 from zilliz_operator.reconcile.vault import decoded
 
@@ -45,7 +46,7 @@ async def files(p: Pass) -> DoorFiles:
     admitted, plane = admission(p), p.ctx.data_plane
     client_ca, operator_certificates = await _mutual_tls(p)
     known = keys(p)
-    users = {*technical_users(credentials(p.entitled.live)), *(key.user for key in known)}
+    behind_keys = {*technical_users(credentials(p.entitled.live)), *(key.user for key in known)}
     return render(
         DoorConfig(
             cluster_id=p.ctx.cluster_id,
@@ -55,8 +56,11 @@ async def files(p: Pass) -> DoorFiles:
             load_balancers=() if p.ctx.spec.exposure is Exposure.INTERNAL else tuple(plane.network.load_balancer_cidrs),
             pods=tuple(plane.network.pod_cidrs),
             workloads_listed=bool(admitted.workloads),
+            user_ends=tuple(users.ends(p)),
             keys=tuple(known),
-            technical_users=tuple(TechnicalUser(name=user, password=p.vault.password(user)) for user in sorted(users)),
+            technical_users=tuple(
+                TechnicalUser(name=user, password=p.vault.password(user)) for user in sorted(behind_keys)
+            ),
             min_tls=p.ctx.spec.tls.min_version,
             client_ca_pem=client_ca,
             operator_certificates=operator_certificates,

@@ -1,0 +1,138 @@
+"""Milvus' users: those behind keys, those of policies, and nobody else's.
+
+A user that a policy names is remembered in the vault before it is made and until it is dropped. So one that a crash left without
+a role still goes with its policy, and one that somebody else made is never taken for ours, whatever roles it was given.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from zilliz_operator.api.accesspolicy import SubjectKind
+from zilliz_operator.api.rolenames import ADMIN_ROLE, TECHNICAL_PREFIX
+from zilliz_operator.desired.door import DoorUserEnd
+from zilliz_operator.policy import access as planned
+from zilliz_operator.policy.entitlements import Credential, credentials, technical_users
+from zilliz_operator.reconcile import vault
+from zilliz_operator.reconcile.accesspolicy import made_by
+from zilliz_operator.reconcile.pass_ import Pass
+from zilliz_operator.reconcile.ports import DoorAddress
+from zilliz_operator.reconcile.vault import DB_ADMIN, ROOT, decoded
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One user as it should be."""
+
+    roles: frozenset[str]
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one round saw."""
+
+    users: Mapping[str, frozenset[str]]
+    """User → roles, as found at its start."""
+    ours: frozenset[str]
+    """Names that are the operator's or a policy's."""
+    named: frozenset[str]
+    """Names that policies ask for."""
+    count: int
+    """Users that are as wanted now."""
+
+
+def ends(p: Pass) -> list[DoorUserEnd]:
+    """Users of ours that the door refuses by itself: those no policy wants any more, until Milvus has dropped them, and those
+    with an end. Others' users are not its matter."""
+    live = {each.name: each for each in _of_policies(p)}
+    found = []
+    for user in p.vault.users:
+        end = live[user].ends if user in live else None
+        if user not in live or end is not None:
+            found.append(DoorUserEnd(name=user, ends=int(end.timestamp()) if end else 0))
+    return found
+
+
+async def apply(p: Pass, address: DoorAddress, root: str) -> Found:
+    """Make users, passwords and memberships what the policies want."""
+    milvus, named = p.world.milvus, _named(p)
+    found, asked = dict(await milvus.users(address, password=root)), frozenset(named)
+    for user in await _taken(p, address, named, found):
+        del named[user]
+    await _remember(p, p.vault.users | named.keys())
+    wanted = {**_built_in(p), **named}
+    for user, want in wanted.items():
+        if user not in found:
+            await milvus.create_user(address, password=root, user=user, user_password=want.password)
+            p.written.append(f"user {user}")
+        elif not await milvus.login_works(address, user=user, password=want.password):
+            await milvus.set_user_password(address, password=root, user=user, user_password=want.password)
+            p.written.append(f"password of {user}")
+        await _membership(p, address, root, user, wanted=want.roles, found=found.get(user, frozenset()))
+    ours = frozenset({*wanted, *p.vault.users, ROOT})
+    gone = [user for user in found if user not in wanted and (user in p.vault.users or _is_technical(user))]
+    for user in gone if p.world.leads() else ():
+        await milvus.drop_user(address, password=root, user=user)
+        p.written.append(f"-user {user}")
+        await _remember(p, p.vault.users - {user})
+    await _remember(p, frozenset(user for user in p.vault.users if user in wanted or user in found))
+    return Found(users=found, ours=ours, named=asked, count=len(wanted))
+
+
+async def _membership(
+    p: Pass, address: DoorAddress, root: str, user: str, *, wanted: frozenset[str], found: frozenset[str]
+) -> None:
+    """A user of ours holds what policies give and nothing else, whoever gave it more."""
+    change = planned.membership(user, wanted=wanted, found=found)
+    for lacking in change.add if change else ():
+        await p.world.milvus.add_role(address, password=root, user=user, role=lacking)
+        p.written.append(f"role {lacking} to {user}")
+    for extra in change.remove if change else ():
+        await p.world.milvus.remove_role(address, password=root, user=user, role=extra)
+        p.written.append(f"role {extra} from {user}")
+
+
+async def _taken(
+    p: Pass, address: DoorAddress, named: Mapping[str, Wanted], found: Mapping[str, frozenset[str]]
+) -> list[str]:
+    """Users that policies name and that others made. One that knows the generated password is ours: nobody else could."""
+    unknown = [user for user in named if user in found and user not in p.vault.users]
+    login = p.world.milvus.login_works
+    return [user for user in unknown if not await login(address, user=user, password=named[user].password)]
+
+
+async def _remember(p: Pass, users: frozenset[str]) -> None:
+    if users != p.vault.users:
+        p.vault = p.vault.with_users(users)
+        await vault.keep(p.world.hub, p.vault, p.ctx, namespace=p.world.operator_namespace)
+        p.repeat_at_once = True  # the door knows users by it
+
+
+def _is_technical(user: str) -> bool:
+    return user.startswith(TECHNICAL_PREFIX)
+
+
+def _built_in(p: Pass) -> dict[str, Wanted]:
+    behind_keys = technical_users(credentials(p.entitled.live))
+    technical = {user: Wanted(roles, p.vault.password(user)) for user, roles in behind_keys.items()}
+    return {**technical, DB_ADMIN: Wanted(frozenset({ADMIN_ROLE}), p.vault.password(DB_ADMIN))}
+
+
+def _named(p: Pass) -> dict[str, Wanted]:
+    found = ((each, decoded(p.subject_secrets[each.secret])) for each in _of_policies(p))
+    return {each.name: Wanted(each.roles, secret["password"]) for each, secret in found}
+
+
+def _of_policies(p: Pass) -> list[Credential]:
+    """Users of the policies, whose Secret is there and whose time is not over: to delete the Secret is to throw away what is
+    in it."""
+    found = []
+    for each in credentials(p.entitled.live):
+        secret = p.subject_secrets.get(each.secret)
+        if (
+            each.kind is SubjectKind.CLUSTER_USER
+            and made_by(each.owner_uid, secret)
+            and decoded(secret).get("password")
+        ):
+            found.append(each)
+    return found

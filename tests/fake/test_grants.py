@@ -1,0 +1,249 @@
+"""Roles of a policy's own grants, and whose a user or role is: what we made goes with its policy, what others made stays."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.fake.outside import unavailable
+from tests.fake.world import NOW, PROJECT, Crash, FakeWorld
+from zilliz_operator.api.base import utc
+from zilliz_operator.api.outside import Grant
+
+KEY = {"kind": "ApiKey", "name": "ingest", "secretName": "ingest-key"}
+USER = {"kind": "ClusterUser", "name": "app", "secretName": "app-user"}
+SEARCH = [{"collection": "docs", "privileges": ["Search"]}]
+QUERY = [{"collection": "docs", "privileges": ["Query"]}]
+GRANTS = {
+    "Search": Grant("Search", "Collection", "docs", "default"),
+    "Query": Grant("Query", "Collection", "docs", "default"),
+}
+
+
+def custom(world: FakeWorld) -> dict[str, set[Grant]]:
+    return {role: grants for role, grants in world.server().grants.items() if role.startswith("zg_")}
+
+
+def rights(world: FakeWorld, user: str) -> set[str]:
+    """What a user may do, by the roles of policies' own grants."""
+    server = world.server()
+    return {each.privilege for role in server.members.get(user, ()) for each in server.grants.get(role, ())}
+
+
+async def begin(world: FakeWorld, **spec: object) -> None:
+    await world.quickstart()
+    world.access_policy(**({"subjects": [KEY, USER], "grants": SEARCH} | spec))
+    await world.settle()
+
+
+async def test_grants_of_ones_own_are_in_force_for_keys_and_users(world: FakeWorld) -> None:
+    await begin(world)
+    assert world.ready("app", "AccessPolicy")["status"] == "True"
+    ((role, grants),) = custom(world).items()
+    assert grants == {GRANTS["Search"]}
+    assert world.server().members["app"] == {role}
+    (line,) = world.door_file("keys.map")
+    assert world.server().members[line.split(":")[1]] == {role}
+
+
+async def test_other_grants_never_leave_a_moment_without_any_or_with_both_kinds_of_call_on_a_role(
+    world: FakeWorld,
+) -> None:
+    await begin(world)
+    (old,) = custom(world)
+    calls: list[str] = []
+
+    def look(_: int, what: str) -> None:
+        calls.append(what)
+        assert rights(world, "app") >= {"Search"} or rights(world, "app") >= {"Query"}
+
+    world.recorder.after = look
+    world.access_policy(subjects=[KEY, USER], grants=QUERY)
+    await world.settle()
+    world.recorder.after = None
+    ((new, grants),) = custom(world).items()
+    assert grants == {GRANTS["Query"]} and new != old
+    assert world.server().members["app"] == {new}
+    assert f"milvus revoke {new}" not in calls and f"milvus grant {old}" not in calls
+    assert world.ready("app", "AccessPolicy")["status"] == "True"
+
+
+async def test_a_deleted_policy_leaves_no_role_no_user_and_no_key(world: FakeWorld) -> None:
+    await begin(world)
+    technical = world.door_file("keys.map")[0].split(":")[1]
+    world.kube.remove("AccessPolicy", "app", PROJECT)
+    await world.settle()
+    assert custom(world) == {}
+    assert not {"app", technical} & world.server().passwords.keys()
+    assert world.door_file("keys.map") == world.door_file("user-ends.map") == []
+    assert world.ready()["status"] == "True"
+
+
+async def test_a_predefined_role_and_grants_add_up(world: FakeWorld) -> None:
+    await begin(world)
+    world.clock.time += timedelta(minutes=1)
+    world.access_policy("more", subjects=[KEY, USER])
+    await world.settle()
+    (role,) = custom(world)
+    assert world.server().members["app"] == {role, "zr_viewer"}
+    assert world.ready("more", "AccessPolicy")["status"] == "True"
+
+
+async def test_at_rest_nothing_is_written(world: FakeWorld) -> None:
+    await begin(world)
+    world.recorder.writes.clear()
+    world.new_operator().start()
+    await world.settle()
+    assert world.recorder.writes == []
+
+
+async def test_what_a_version_cannot_express_is_said_and_nothing_of_it_is_granted(world: FakeWorld) -> None:
+    await begin(world)
+    world.clock.time += timedelta(minutes=1)
+    more = {"kind": "ClusterUser", "name": "etl", "secretName": "etl-user"}
+    wish = [{"collection": "docs", "privileges": ["Insert"]}, {"privileges": ["DescribeDatabase"]}]
+    world.access_policy("wide", subjects=[more, USER], grants=wish)
+    await world.settle()
+    found = world.ready("wide", "AccessPolicy")
+    assert (found["status"], found["reason"]) == ("False", "PrivilegeNotSupported")
+    for word in ("search", "spec.grants[1].privileges", "2.3.5", "DescribeDatabase"):
+        assert word in found["message"]
+    assert world.status("wide", "AccessPolicy")["clusters"][0]["state"] == "Failed"
+    assert "etl" not in world.server().passwords
+    assert rights(world, "app") == {"Search"}
+    assert world.ready("app", "AccessPolicy")["status"] == "True"
+    world.access_policy("wide", subjects=[more, USER], grants=wish[:1])
+    await world.settle()
+    assert world.ready("wide", "AccessPolicy")["status"] == "True"
+    assert rights(world, "etl") == {"Insert"}
+    assert rights(world, "app") == {"Insert", "Search"}
+
+
+async def test_grants_that_become_inexpressible_are_taken_away(world: FakeWorld) -> None:
+    await begin(world)
+    world.access_policy(subjects=[KEY, USER], grants=[*SEARCH, {"privileges": ["DescribeDatabase"]}])
+    await world.settle()
+    assert world.ready("app", "AccessPolicy")["reason"] == "PrivilegeNotSupported"
+    assert custom(world) == {} and world.door_file("keys.map") == []
+
+
+async def test_what_others_made_is_told_and_left_alone(world: FakeWorld) -> None:
+    await begin(world)
+    server = world.server()
+    server.passwords |= {"by_hand": "x", "reader": "y"}
+    server.members |= {"by_hand": {"analyst", "admin"}, "reader": {"zr_viewer"}}
+    server.grants["analyst"] = {GRANTS["Search"]}
+    world.new_operator().start()
+    await world.settle()
+    world.kube.remove("AccessPolicy", "app", PROJECT)
+    await world.settle()
+    assert server.passwords.keys() >= {"by_hand", "reader"}
+    assert (server.members["by_hand"], server.members["reader"]) == ({"analyst", "admin"}, {"zr_viewer"})
+    assert server.grants["analyst"] == {GRANTS["Search"]}
+    assert world.status()["foreign"] == [
+        {"kind": "User", "name": "by_hand", "roles": ["admin", "analyst"]},
+        {"kind": "User", "name": "reader", "roles": ["zr_viewer"]},
+        {"kind": "Role", "name": "analyst"},
+    ]
+    assert "user by_hand, user reader, role analyst" in world.conditions()["AccessApplied"]["message"]
+    assert world.ready()["status"] == "True"
+
+
+async def test_what_others_gave_a_user_of_ours_is_taken_back(world: FakeWorld) -> None:
+    await begin(world)
+    (role,) = custom(world)
+    world.server().members["app"] |= {"admin"}
+    world.server().grants[role].add(Grant("Insert", "Collection", "docs", "default"))
+    world.new_operator().start()
+    await world.settle()
+    assert world.server().members["app"] == {role}
+    assert world.server().grants[role] == {GRANTS["Search"]}
+
+
+async def test_a_name_that_somebody_elses_user_has_is_refused_until_that_is_gone(world: FakeWorld) -> None:
+    await world.quickstart()
+    server = world.server()
+    server.passwords["app"], server.members["app"] = "theirs", {"admin"}
+    world.access_policy(subjects=[KEY, USER])
+    await world.settle()
+    found = world.ready("app", "AccessPolicy")
+    assert found["reason"] == "SubjectConflict"
+    assert "app" in found["message"] and "drop" in found["message"]
+    assert (server.passwords["app"], server.members["app"]) == ("theirs", {"admin"})
+    assert world.door_file("user-ends.map") == []
+    assert len(world.door_file("keys.map")) == 1, "the policy's other subject is not disturbed"
+    world.kube.remove("AccessPolicy", "app", PROJECT)
+    await world.settle()
+    assert server.passwords["app"] == "theirs"
+    world.access_policy(subjects=[KEY, USER])
+    await world.settle()
+    del server.passwords["app"], server.members["app"]
+    world.new_operator().start()
+    await world.settle()
+    assert world.ready("app", "AccessPolicy")["status"] == "True"
+    assert server.passwords["app"] == world.secret("app-user", PROJECT)["password"]
+
+
+async def test_a_user_is_known_as_ours_by_its_password_when_the_memory_is_lost(world: FakeWorld) -> None:
+    await begin(world)
+    name = f"credentials-{world.id_of()}"
+    world.kube.edit("Secret", name, "zilliz-system", lambda s: s["metadata"].update({"annotations": {}}))
+    world.new_operator().start()
+    await world.settle()
+    assert world.ready("app", "AccessPolicy")["status"] == "True"
+    world.kube.remove("AccessPolicy", "app", PROJECT)
+    await world.settle()
+    assert "app" not in world.server().passwords
+
+
+@pytest.mark.parametrize("last", ["milvus create user app", "apply Secret/credentials", "milvus drop user app"])
+async def test_a_crash_leaves_no_user_behind(world: FakeWorld, last: str) -> None:
+    """Also one that has no role yet, and whose policy is gone when the operator is back."""
+    await world.quickstart()
+
+    def crash(_: int, what: str) -> None:
+        if what.startswith(last):
+            raise Crash(what)
+
+    world.recorder.after = crash
+    world.access_policy(subjects=[USER])
+    if last.startswith("milvus drop"):
+        await world.settle()
+        world.kube.remove("AccessPolicy", "app", PROJECT)
+    with pytest.raises(Crash):
+        await world.settle()
+    world.recorder.after = None
+    if world.kube.peek("AccessPolicy", "app", PROJECT):
+        world.kube.remove("AccessPolicy", "app", PROJECT)
+    world.new_operator().start()
+    await world.settle()
+    assert "app" not in world.server().passwords
+    assert world.door_file("user-ends.map") == []
+    assert world.status().get("foreign", []) == []
+
+
+async def test_a_user_is_refused_at_the_door_before_milvus_hears_of_it(world: FakeWorld) -> None:
+    await begin(world)
+    server, behind = world.server(), world.milvus._behind
+
+    def down(_: object) -> None:
+        raise unavailable("Milvus")
+
+    world.milvus._behind = down  # type: ignore[assignment]
+    world.kube.remove("AccessPolicy", "app", PROJECT)
+    await world.settle()
+    assert world.door_file("user-ends.map") == ["app 0"]
+    assert world.door_file("keys.map") == []
+    assert "app" in server.passwords
+    world.milvus._behind = behind
+    await world.pass_time(timedelta(minutes=1))
+    assert "app" not in server.passwords
+    assert world.door_file("user-ends.map") == []
+
+
+async def test_the_door_knows_a_users_end_in_advance(world: FakeWorld) -> None:
+    end = NOW + timedelta(hours=1)
+    await begin(world, expiresAt=utc(end))
+    assert world.door_file("user-ends.map") == [f"app {int(end.timestamp())}"]
+    await world.pass_time(timedelta(minutes=61))
+    assert "app" not in world.server().passwords
+    assert world.door_file("user-ends.map") == []
