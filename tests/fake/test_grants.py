@@ -1,14 +1,17 @@
 """Roles of a policy's own grants, and whose a user or role is: what we made goes with its policy, what others made stays."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.fake.outside import unavailable
 from tests.fake.world import NOW, PROJECT, Crash, FakeWorld
 from zilliz_operator.api.base import utc
 from zilliz_operator.api.outside import Grant
 
+ROOT = Path(__file__).resolve().parents[2]
 KEY = {"kind": "ApiKey", "name": "ingest", "secretName": "ingest-key"}
 USER = {"kind": "ClusterUser", "name": "app", "secretName": "app-user"}
 SEARCH = [{"collection": "docs", "privileges": ["Search"]}]
@@ -116,6 +119,29 @@ async def test_what_a_version_cannot_express_is_said_and_nothing_of_it_is_grante
     assert world.ready("wide", "AccessPolicy")["status"] == "True"
     assert rights(world, "etl") == {"Insert"}
     assert rights(world, "app") == {"Insert", "Search"}
+
+
+async def test_where_a_version_gives_less_or_more_than_asked_is_said(world: FakeWorld) -> None:
+    grants = [{"collection": "docs", "privileges": ["CollectionReadOnly"]}, {"privileges": ["DatabaseReadWrite"]}]
+    await begin(world, grants=grants)
+    ready = world.ready("app", "AccessPolicy")
+    assert ready["status"] == "True"
+    assert "has no DescribeDatabase, AlterDatabase: left out of DatabaseReadWrite" in ready["message"]
+    assert "DescribeCollection, ListAliases for a whole database: so for all of default" in ready["message"]
+
+
+async def test_the_example_is_in_force(world: FakeWorld) -> None:
+    (example,) = yaml.safe_load_all((ROOT / "manifests/examples/access-grants.yaml").read_text())
+    await world.quickstart()
+    world.access_policy(example["metadata"]["name"], example["metadata"]["namespace"], **example["spec"])
+    await world.settle()
+    found = world.ready("search-api", "AccessPolicy")
+    assert found["status"] == "True", found
+    subjects = world.status("search-api", "AccessPolicy")["subjects"]
+    (role,) = custom(world)
+    assert [(each["state"], each["roles"]) for each in subjects] == [("Applied", [role])] * 2
+    assert subjects[0]["expiresAt"] == "2027-11-30T00:00:00Z"
+    assert rights(world, "search_api") > {"Search", "Insert", "ListDatabases"}
 
 
 async def test_grants_that_become_inexpressible_are_taken_away(world: FakeWorld) -> None:

@@ -102,6 +102,10 @@ class SubjectResult(Status):
     """Secret with the credential."""
     rotated_at: AwareDatetime | None = None
     """When the credential was made."""
+    roles: tuple[str, ...] = ()
+    """Milvus roles that it holds, by all policies together."""
+    expires_at: AwareDatetime | None = None
+    """When it ends: the earlier of its own and the policy's expiresAt."""
 
 
 class AccessPolicyStatus(ResourceStatus):
@@ -115,7 +119,7 @@ class AccessPolicyStatus(ResourceStatus):
 
 _USER_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 _KEY_NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_RESERVED_USERS: Final = ("root", "db_admin")
+_RESERVED_USER: Final = re.compile(r"root|db_admin|admin|public|z[tgr]_.*")
 _GENERATED: Final = (SubjectKind.CLUSTER_USER, SubjectKind.API_KEY)
 _PEOPLE: Final = (SubjectKind.GROUP, SubjectKind.USER)
 
@@ -223,12 +227,12 @@ _SUBJECT_RULES: Final = (
     ),
     Rule(
         "spec.subjects[]",
-        "self.kind != 'ClusterUser' || !(self.name in ['root', 'db_admin'] || self.name.startsWith('zt_'))",
-        "root, db_admin and names that begin with zt_ are the operator's own: choose another name",
+        "self.kind != 'ClusterUser' || !self.name.lowerAscii().matches('^(root|db_admin|admin|public|z[tgr]_.*)$')",
+        "root, db_admin, admin, public and names that begin with zt_, zr_ or zg_ are Milvus' or the operator's own: "
+        "choose another name",
         reason=FORBIDDEN,
         check=lambda subject: (
-            subject.kind is not SubjectKind.CLUSTER_USER
-            or not (subject.name in _RESERVED_USERS or subject.name.startswith("zt_"))
+            subject.kind is not SubjectKind.CLUSTER_USER or not _RESERVED_USER.fullmatch(subject.name.lower())
         ),
         field_path=".name",
     ),

@@ -1,6 +1,8 @@
 """What all custom resources share: frozen models in camelCase, metadata, and `parse` with errors that name the
 field."""
 
+import difflib
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Final, Self
@@ -139,7 +141,7 @@ def path_of(location: tuple[int | str, ...]) -> str:
 
 def problems(error: ValidationError) -> tuple[tuple[str, str], ...]:
     """Every problem as (path, message). Input values are left out: they may be secrets."""
-    found = error.errors(include_url=False, include_input=False)
+    found = error.errors(include_url=False)
     told = [each for each in found if not (each["type"] == "too_short" and _has_inner(each, found))]
     return tuple((path_of(each["loc"]), _words(each)) for each in told)
 
@@ -161,9 +163,21 @@ def _words(error: ErrorDetails) -> str:
             return "is not a field of this kind: remove it or correct its spelling"
         case "missing":
             return "is required: set it"
+        case "enum":
+            return _lower(error["msg"]) + _nearest(error)
         case _:
-            text = error["msg"]
-            return text[:1].lower() + text[1:]
+            return _lower(error["msg"])
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _nearest(error: ErrorDetails) -> str:
+    """The word that was meant, when one is near. What was written is not repeated."""
+    expected = re.findall(r"'([^']*)'", str((error.get("ctx") or {}).get("expected", "")))
+    found = difflib.get_close_matches(str(error["input"])[:64], expected, n=1)
+    return f": did you mean {found[0]}?" if found else ""
 
 
 def utc(value: datetime) -> str:

@@ -47,6 +47,7 @@ _GLOBAL_TYPED = frozenset(
 
 _COLLECTION_READ = tuple(f"{_READ} DescribeCollection DescribeAlias ListAliases".split())
 _COLLECTION_WRITE = (*_COLLECTION_READ, *f"{_WRITE} {_PARTITIONS}".split())
+_DESCRIPTIONS = frozenset({"DescribeCollection", "DescribeAlias", "ListAliases"})
 _ALIAS_WRITES = frozenset({"CreateAlias", "DropAlias"})
 _CLUSTER_READ = ("ListDatabases", "SelectOwnership", "SelectUser", "DescribeResourceGroup", "ListResourceGroups")
 _CLUSTER_WRITE = (*_CLUSTER_READ, "FlushAll", "TransferNode", "TransferReplica")
@@ -72,6 +73,22 @@ def roles(version: str) -> dict[str, frozenset[Grant]]:
     return {role: frozenset(expand(groups, version=version)) for role, groups in _ROLE_GROUPS.items()}
 
 
+_LATER_DATABASE = ("DescribeDatabase", "AlterDatabase")
+_LATER_CLUSTER = ("ListPrivilegeGroups", "UpdateResourceGroups")
+_LATER: Mapping[str, tuple[str, ...]] = {
+    "DatabaseReadOnly": _LATER_DATABASE[:1],
+    "DatabaseReadWrite": _LATER_DATABASE,
+    "DatabaseAdmin": _LATER_DATABASE,
+    "ClusterReadOnly": _LATER_CLUSTER[:1],
+    "ClusterReadWrite": _LATER_CLUSTER,
+    "ClusterAdmin": (
+        *_LATER_CLUSTER,
+        *("BackupRBAC", "RestoreRBAC", "CreatePrivilegeGroup", "DropPrivilegeGroup", "OperatePrivilegeGroup"),
+    ),
+}
+"""What groups have on newer servers only: the calls behind it are not there on older ones, so nobody lacks anything."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomRoles:
     """What policies with grants of their own come to on one server."""
@@ -93,6 +110,24 @@ def custom_roles(policies: Iterable[AccessPolicy], *, version: str) -> CustomRol
             except InvalidSpec as refused:
                 inexpressible[policy.metadata.uid] = str(refused)
     return CustomRoles(roles=found, inexpressible=inexpressible)
+
+
+def caveats(policy_grants: Iterable[PolicyGrant], *, version: str) -> str:
+    """In what a server gives less or more than the words of these grants say; empty: in nothing."""
+    if version_numbers(version) >= version_numbers(GROUPS_SINCE):
+        return ""
+    found: list[str] = []
+    for each in policy_grants:
+        lacking = dict.fromkeys(single for group in each.privileges for single in _LATER.get(group, ()))
+        if lacking:
+            found.append(f"Milvus {version} has no {', '.join(lacking)}: left out of {', '.join(each.privileges)}")
+        singles = {single for name in each.privileges for single in _EXPANSION.get(name, (name,))}
+        wide = sorted(singles & _DESCRIPTIONS) if each.collection != "*" else []
+        if wide:
+            found.append(
+                f"Milvus {version} knows {', '.join(wide)} for a whole database: so for all of {each.database}"
+            )
+    return "; ".join(dict.fromkeys(found))
 
 
 def as_shown(found: Mapping[str, frozenset[Grant]], *, version: str) -> dict[str, frozenset[Grant]]:

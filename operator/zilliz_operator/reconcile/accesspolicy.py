@@ -12,10 +12,11 @@ from zilliz_operator.api import names
 from zilliz_operator.api.accesspolicy import AccessPolicy, Level, Subject, SubjectKind
 from zilliz_operator.api.base import utc
 from zilliz_operator.api.conditions import ConditionType, Reason
+from zilliz_operator.api.rolenames import roles_of
 from zilliz_operator.api.validate import validate
 from zilliz_operator.api.zillizcluster import ZillizCluster
 from zilliz_operator.desired import connection
-from zilliz_operator.desired.access import custom_roles
+from zilliz_operator.desired.access import caveats, custom_roles
 from zilliz_operator.policy import drift
 from zilliz_operator.policy.access import USER
 from zilliz_operator.policy.entitlements import WITH_SECRET, Judged, ends, judge, secret_of
@@ -118,7 +119,8 @@ class AccessPolicyReconciler:
         judged = await self._judge(policy, chosen)
         subjects = [await self._subject(policy, subject, chosen, judged) for subject in policy.spec.subjects]
         await self._forget_others(policy)
-        entries = per_cluster(chosen, raw, failed=_inexpressible(policy, chosen))
+        notes = {c.ref: caveats(policy.spec.grants, version=c.status.version) for c in chosen if c.status.version}
+        entries = per_cluster(chosen, raw, failed=_inexpressible(policy, chosen), notes=notes)
         ready = self._ready(subjects, entries, missing(selection, [c.metadata.name for c in existing]))
         outcome = await self._write(raw, ready, {"clusters": entries, "subjects": [s.entry for s in subjects]})
         return self._until_next_end(policy, outcome)
@@ -168,12 +170,14 @@ class AccessPolicyReconciler:
     ) -> SubjectFound:
         shown = f"{subject.namespace}/{subject.name}" if subject.namespace else subject.name
         entry: dict[str, Any] = {"kind": str(subject.kind), "name": shown, "state": "Applied"}
+        end = ends(policy, subject)
+        if end is not None:
+            entry["expiresAt"] = utc(end)
         if subject.kind not in WITH_SECRET:
             message = (
                 "single sign-on and Kubernetes subjects are not in force in this release: use ApiKey or ClusterUser"
             )
             return SubjectFound({**entry, "state": "Pending", "message": message}, Reason.NOT_YET)
-        end = ends(policy, subject)
         if end is not None and end <= self._world.clock.now():
             whole = end == policy.spec.expires_at
             remedy = (
@@ -201,7 +205,8 @@ class AccessPolicyReconciler:
         if message:
             reason = why.reason if why is not None else Reason.SUBJECT_CONFLICT
             return SubjectFound({**entry, "state": "Failed", "message": message}, reason)
-        return SubjectFound(entry)
+        given = [e.roles for found in judged for e in found.live if e.secret == f"{policy.metadata.namespace}/{name}"]
+        return SubjectFound({**entry, "roles": sorted(frozenset().union(*given) or roles_of(policy))})
 
     async def _keep(
         self, policy: AccessPolicy, subject: Subject, secret: Manifest | None, chosen: Sequence[ZillizCluster]

@@ -33,10 +33,14 @@ def in_force(cluster: ZillizCluster, *, kind: str, name: str, generation: int) -
 
 
 def per_cluster(
-    clusters: Sequence[ZillizCluster], raw: Manifest, *, failed: Mapping[str, str] | None = None
+    clusters: Sequence[ZillizCluster],
+    raw: Manifest,
+    *,
+    failed: Mapping[str, str] | None = None,
+    notes: Mapping[str, str] | None = None,
 ) -> list[dict[str, str]]:
     """The status entries: Applied or Pending on each selected cluster, or Failed (`failed`: `namespace/name` → why). Those of
-    other projects are named with theirs."""
+    other projects are named with theirs. `notes`: what is to be said where it is applied."""
     metadata = raw["metadata"]
     entries = []
     for cluster in sorted(clusters, key=lambda c: (c.metadata.namespace, c.metadata.name)):
@@ -48,6 +52,8 @@ def per_cluster(
         elif not applied:
             ready = cluster.status.condition(ConditionType.READY)
             entry["message"] = ready.message if ready else "the cluster is being made"
+        elif notes and notes.get(cluster.ref):
+            entry["message"] = notes[cluster.ref]
         entries.append(entry)
     return entries
 
@@ -70,7 +76,9 @@ def summary(entries: Sequence[dict[str, str]], absent: Sequence[str]) -> StepRes
         return StepResult(type, FALSE, Reason.WAITING_FOR_CLUSTER, message)
     if not entries:
         return StepResult(type, TRUE, Reason.APPLIED, "no cluster is selected yet; it applies to those that come")
-    return StepResult(type, TRUE, Reason.APPLIED, f"in force on {', '.join(entry['name'] for entry in entries)}")
+    notes = [f"; on {entry['name']}: {entry['message']}" for entry in entries if entry.get("message")]
+    where = ", ".join(entry["name"] for entry in entries)
+    return StepResult(type, TRUE, Reason.APPLIED, f"in force on {where}{''.join(notes)}")
 
 
 class AllowlistReconciler:

@@ -398,7 +398,7 @@ ACCESS_BAD: tuple[Case, ...] = (
     ),
     *(
         _refused(f"user-{name}", "AccessPolicy", _subject(kind="ClusterUser", name=name, secretName="b"), {"spec.subjects[0].name": "choose another name"})
-        for name in ("root", "db_admin", "zt_viewer")
+        for name in ("root", "Root", "db_admin", "admin", "public", "zt_viewer", "zr_x", "zg_x")
     ),
     *(
         _refused(f"key-name-{number}", "AccessPolicy", _subject(kind="ApiKey", name=name, secretName="b"), {"spec.subjects[0].name": "63 in all"})

@@ -67,6 +67,24 @@ def test_unknown_kind_and_unknown_field_are_told() -> None:
     assert finding.message == "is not a field of this kind: remove it or correct its spelling"
 
 
+def test_the_nearest_name_is_told() -> None:
+    subjects = [{"kind": "ApiKey", "name": "k", "secretName": "k"}]
+
+    def said(**spec: Any) -> str:
+        whole = {"level": "Project", "subjects": subjects, **spec}
+        return " ".join(map(str, validate({"kind": "AccessPolicy", "metadata": {"name": "p"}, "spec": whole})))
+
+    assert "did you mean DataViewer?" in said(role="DataViewr")
+    for wrong, right in {
+        "search": "Search",
+        "CollectionReadonly": "CollectionReadOnly",
+        "PrivilegeInsert": "Insert",
+        "drop_collection": "DropCollection",
+    }.items():
+        assert f"did you mean {right}?" in said(grants=[{"privileges": [wrong]}])
+    assert "did you mean" not in said(role="Xyzzy") + said(grants=[{"privileges": ["Xyzzy"]}])
+
+
 def test_input_values_never_reach_a_message() -> None:
     """Somebody will paste a password into the wrong field."""
     secret: Any = "hunter2-correct-horse"

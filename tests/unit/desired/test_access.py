@@ -4,14 +4,39 @@ from typing import Any
 
 import pytest
 
-from zilliz_operator.api.accesspolicy import PolicyGrant
+from zilliz_operator.api.accesspolicy import AccessPolicy, PolicyGrant
 from zilliz_operator.api.exceptions import InvalidSpec
 from zilliz_operator.api.outside import Grant
 from zilliz_operator.api.privileges import LEVEL
-from zilliz_operator.api.rolenames import TECHNICAL_USERS
+from zilliz_operator.api.rolenames import TECHNICAL_USERS, custom_role
 from zilliz_operator.desired import access
 
 OLD, NEW = "2.3.5", "2.6.22"
+_CR = "Query Search IndexDetail GetFlushState GetLoadState GetLoadingProgress HasPartition ShowPartitions"
+_CR += " DescribeCollection DescribeAlias GetStatistics ListAliases"
+_CW = f"{_CR} Load Release Insert Delete Upsert Import Flush Compaction LoadBalance CreateIndex DropIndex"
+_CW += " CreatePartition DropPartition"
+_KR = "ListDatabases SelectOwnership SelectUser DescribeResourceGroup ListResourceGroups ListPrivilegeGroups"
+_KW = f"{_KR} FlushAll TransferNode TransferReplica UpdateResourceGroups"
+_KA = (
+    f"{_KW} BackupRBAC RestoreRBAC CreateDatabase DropDatabase CreateOwnership DropOwnership ManageOwnership UpdateUser"
+)
+_KA += " RenameCollection CreateResourceGroup DropResourceGroup CreatePrivilegeGroup DropPrivilegeGroup"
+_KA += " OperatePrivilegeGroup"
+MODERN = {
+    group: names.split()
+    for group, names in {
+        "CollectionReadOnly": _CR,
+        "CollectionReadWrite": _CW,
+        "CollectionAdmin": f"{_CW} CreateAlias DropAlias",
+        "DatabaseReadOnly": "ShowCollections DescribeDatabase",
+        "DatabaseReadWrite": "ShowCollections DescribeDatabase AlterDatabase",
+        "DatabaseAdmin": "ShowCollections DescribeDatabase AlterDatabase CreateCollection DropCollection",
+        "ClusterReadOnly": _KR,
+        "ClusterReadWrite": _KW,
+        "ClusterAdmin": _KA,
+    }.items()
+}
 
 
 def grants(version: str, *given: dict[str, Any]) -> frozenset[Grant]:
@@ -68,6 +93,39 @@ def test_what_an_old_server_does_not_have_is_refused_by_name(privilege: str) -> 
     with pytest.raises(InvalidSpec, match=f"has no privilege {privilege}"):
         grants(OLD, {"database": "*", "privileges": [privilege]})
     assert grants(NEW, {"database": "*", "privileges": [privilege]})
+
+
+def policy(uid: str, *given: dict[str, Any]) -> AccessPolicy:
+    subjects = [{"kind": "ApiKey", "name": "k", "secretName": "k"}]
+    spec = {"level": "Project", "subjects": subjects, **({"grants": list(given)} if given else {"role": "DataViewer"})}
+    return AccessPolicy.parse({"metadata": {"name": "p", "namespace": "team-a", "uid": uid}, "spec": spec})
+
+
+def test_one_policy_that_cannot_be_expressed_leaves_the_others_whole() -> None:
+    fine, plain = policy("a", {"privileges": ["Search"]}), policy("b")
+    wide = policy("c", {"privileges": ["Search"]}, {"privileges": ["DescribeDatabase"]})
+    found = access.custom_roles([fine, plain, wide], version=OLD)
+    assert found.roles == {custom_role(fine): {Grant("Search", "Collection", "*", "default")}}
+    assert found.inexpressible.keys() == {"c"}
+    assert "spec.grants[1].privileges" in found.inexpressible["c"]
+    assert access.custom_roles([fine, plain, wide], version=NEW).inexpressible == {}
+
+
+@pytest.mark.parametrize("group", sorted(name for name in LEVEL if name.endswith(("ReadOnly", "ReadWrite", "Admin"))))
+def test_what_a_group_has_on_newer_servers_only_is_said(group: str) -> None:
+    """Against the groups as Milvus 2.5 defines them."""
+    given = {"database": "*", "privileges": [group]}
+    said = access.caveats([PolicyGrant.model_validate(given)], version=OLD)
+    left_out = {name for name in MODERN[group] if name not in {each.privilege for each in grants(OLD, given)}}
+    assert all(name in said for name in left_out)
+    assert bool(said) == bool(left_out)
+    assert access.caveats([PolicyGrant.model_validate(given)], version=NEW) == ""
+
+
+def test_what_newer_servers_show_is_compared_without_the_types_that_they_add() -> None:
+    shown = {"r": frozenset({Grant("ListDatabases", "Global", "*", "*")})}
+    assert access.as_shown(shown, version=NEW) == {"r": {Grant("ListDatabases", "", "*", "*")}}
+    assert access.as_shown(shown, version=OLD) == shown
 
 
 def test_cluster_privileges_hold_everywhere_and_users_are_an_object_of_their_own() -> None:

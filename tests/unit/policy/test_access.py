@@ -60,6 +60,23 @@ def test_public_is_emptied_but_never_made_or_dropped() -> None:
     assert access.roles(wanted={}, found={"public": frozenset({SEARCH})}, ours=frozenset({"public"})) == []
 
 
+def test_what_others_made_is_what_neither_we_nor_a_policy_made() -> None:
+    users = {
+        "root": frozenset[str](),
+        "app": frozenset({"zr_viewer"}),
+        "zt_0123456789ab": frozenset({"zr_viewer"}),
+        "theirs": frozenset({"public", "zr_viewer"}),
+        "also": frozenset({"public"}),
+    }
+    roles = ["public", "admin", "zr_viewer", "zg_0123456789ab", "analyst"]
+    found = access.foreign(users=users, roles=roles, ours={"root", "app"}, named={"theirs"})
+    assert [(each.kind, each.name, each.roles) for each in found] == [
+        ("User", "theirs", ("zr_viewer",)),
+        ("User", "also", ()),
+        ("Role", "analyst", ()),
+    ]
+
+
 names = st.frozensets(st.sampled_from(list(ascii_lowercase[:5])))
 
 

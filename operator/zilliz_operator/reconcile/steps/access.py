@@ -70,14 +70,16 @@ async def _through(p: Pass, address: DoorAddress) -> StepResult:
         ours=frozenset(filter(is_our_role, shown)),
     )
     coming, going = ([plan for plan in plans if (plan.role in wanted) is here] for here in (True, False))
+    seen = await users.look(p, address, root)
+    await users.drop(p, address, root, seen)  # first: whom a policy let go must not wait for what others get
     await _carry_out(p, address, root, coming)
-    found = await users.apply(p, address, root)
+    await users.apply(p, address, root, seen)
     await _carry_out(p, address, root, going)
-    p.foreign = planned.foreign(users=found.users, roles=shown.keys(), ours=found.ours, named=found.named)
+    p.foreign = planned.foreign(users=seen.users, roles=shown.keys(), ours=seen.ours, named=seen.named)
     if any(plan.unfinished for plan in plans):
         message = "roles are being corrected: what must come follows what had to go"
         return StepResult(TYPE, FALSE, Reason.PROGRESSING, message, again_in=planned.SPACING)
-    return StepResult(TYPE, TRUE, Reason.APPLIED, _said(p, roles=len(wanted) - 1, users_=found.count))
+    return StepResult(TYPE, TRUE, Reason.APPLIED, _said(p, roles=len(wanted) - 1, users_=len(seen.wanted)))
 
 
 def _wanted_roles(p: Pass) -> dict[str, frozenset[Grant]]:

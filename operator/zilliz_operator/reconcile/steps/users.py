@@ -28,17 +28,16 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What one round saw."""
+class Seen:
+    """What one round begins with."""
 
     users: Mapping[str, frozenset[str]]
-    """User → roles, as found at its start."""
+    """User → roles."""
+    wanted: Mapping[str, Wanted]
+    named: frozenset[str]
+    """Names that policies ask for, those that somebody else's user has among them."""
     ours: frozenset[str]
     """Names that are the operator's or a policy's."""
-    named: frozenset[str]
-    """Names that policies ask for."""
-    count: int
-    """Users that are as wanted now."""
 
 
 def ends(p: Pass) -> list[DoorUserEnd]:
@@ -53,30 +52,39 @@ def ends(p: Pass) -> list[DoorUserEnd]:
     return found
 
 
-async def apply(p: Pass, address: DoorAddress, root: str) -> Found:
-    """Make users, passwords and memberships what the policies want."""
-    milvus, named = p.world.milvus, _named(p)
-    found, asked = dict(await milvus.users(address, password=root)), frozenset(named)
+async def look(p: Pass, address: DoorAddress, root: str) -> Seen:
+    """Who is there, and who should be; whom we are about to make is remembered first."""
+    named = _named(p)
+    found, asked = await p.world.milvus.users(address, password=root), frozenset(named)
     for user in await _taken(p, address, named, found):
         del named[user]
     await _remember(p, p.vault.users | named.keys())
     wanted = {**_built_in(p), **named}
-    for user, want in wanted.items():
-        if user not in found:
+    return Seen(users=found, wanted=wanted, named=asked, ours=frozenset({*wanted, *p.vault.users, ROOT}))
+
+
+async def drop(p: Pass, address: DoorAddress, root: str, seen: Seen) -> None:
+    """Take away users of ours that nobody wants any more. Their open connections end with them."""
+    if not p.world.leads():
+        return
+    for user in seen.users:
+        if user not in seen.wanted and (user in p.vault.users or user.startswith(TECHNICAL_PREFIX)):
+            await p.world.milvus.drop_user(address, password=root, user=user)
+            p.written.append(f"-user {user}")
+    await _remember(p, p.vault.users & seen.wanted.keys())
+
+
+async def apply(p: Pass, address: DoorAddress, root: str, seen: Seen) -> None:
+    """Make users, passwords and memberships what the policies want."""
+    milvus = p.world.milvus
+    for user, want in seen.wanted.items():
+        if user not in seen.users:
             await milvus.create_user(address, password=root, user=user, user_password=want.password)
             p.written.append(f"user {user}")
         elif not await milvus.login_works(address, user=user, password=want.password):
             await milvus.set_user_password(address, password=root, user=user, user_password=want.password)
             p.written.append(f"password of {user}")
-        await _membership(p, address, root, user, wanted=want.roles, found=found.get(user, frozenset()))
-    ours = frozenset({*wanted, *p.vault.users, ROOT})
-    gone = [user for user in found if user not in wanted and (user in p.vault.users or _is_technical(user))]
-    for user in gone if p.world.leads() else ():
-        await milvus.drop_user(address, password=root, user=user)
-        p.written.append(f"-user {user}")
-        await _remember(p, p.vault.users - {user})
-    await _remember(p, frozenset(user for user in p.vault.users if user in wanted or user in found))
-    return Found(users=found, ours=ours, named=asked, count=len(wanted))
+        await _membership(p, address, root, user, wanted=want.roles, found=seen.users.get(user, frozenset()))
 
 
 async def _membership(
@@ -106,10 +114,6 @@ async def _remember(p: Pass, users: frozenset[str]) -> None:
         p.vault = p.vault.with_users(users)
         await vault.keep(p.world.hub, p.vault, p.ctx, namespace=p.world.operator_namespace)
         p.repeat_at_once = True  # the door knows users by it
-
-
-def _is_technical(user: str) -> bool:
-    return user.startswith(TECHNICAL_PREFIX)
 
 
 def _built_in(p: Pass) -> dict[str, Wanted]:
