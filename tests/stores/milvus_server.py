@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import time
 import urllib.request
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,7 @@ class MilvusServer:
     directory: Path
     namespace: Namespace
     authority: Authority
+    environ: Mapping[str, str] = field(default_factory=dict)
     process: Process | None = None
 
     def door(self, **changes: Any) -> DoorAddress:
@@ -109,6 +111,7 @@ class MilvusServer:
             "METRICS_PORT": "9091",
             "MILVUS_RUN_DIR": str(home / "run"),
             "MILVUSCONF": str(home / "configs"),
+            **self.environ,
         }
         command = ["ip", "netns", "exec", self.namespace.name, str(library / "milvus"), "run", "standalone"]
         self.process = Process(command, cwd=home, environ=environ, log=home / "milvus.log")
@@ -125,7 +128,7 @@ class MilvusServer:
         self.namespace.remove()
 
 
-def make_server(directory: Path) -> MilvusServer:
+def make_server(directory: Path, environ: Mapping[str, str] | None = None) -> MilvusServer:
     authority = Authority("milvus-ca")
     pair = authority.issue(SERVER_NAME, dns=(SERVER_NAME,)).write(directory, "milvus")
     (directory / "ca.crt").write_text(authority.pem)
@@ -158,7 +161,7 @@ def make_server(directory: Path) -> MilvusServer:
     }
     (directory / "configs/milvus.yaml").write_text(json.dumps(configuration))  # JSON is YAML
     shutil.copy(SOURCES / "glog.conf", directory / "configs/glog.conf")
-    return MilvusServer(directory, Namespace(), authority)
+    return MilvusServer(directory, Namespace(), authority, environ or {})
 
 
 def _wait_for_health(url: str, log: Path, *, seconds: float = 90) -> None:
