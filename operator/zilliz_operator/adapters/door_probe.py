@@ -13,7 +13,7 @@ import ssl
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -31,7 +31,8 @@ T = TypeVar("T")
 TIMEOUT = 5.0
 ATTEST_PATH = "/.zilliz/attest"
 REST_PATH = "/v1/vector/collections"
-MOST_BYTES = 65536
+MOST_BYTES = 262144
+"""Room for the last uses of as many credentials as an agent remembers."""
 _REASON = re.compile(r"gateway: (\w+)")
 
 
@@ -88,8 +89,9 @@ def _attest(door: DoorAddress, timeout: float) -> Attestation:
             certificate=str(said["certificate"]),
             reloads=int(said["reloads"]),
             last_error=str(said.get("lastError") or ""),
+            used={str(name): datetime.fromtimestamp(int(at), UTC) for name, at in (said.get("used") or {}).items()},
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (OverflowError, OSError, AttributeError, ValueError, KeyError, TypeError) as error:
         raise NotReady(f"{_what(door)}: its agent's answer is not understood ({type(error).__name__})") from error
 
 

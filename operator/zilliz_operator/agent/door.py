@@ -14,6 +14,7 @@ from typing import Any
 from zilliz_operator.agent import attest
 from zilliz_operator.agent.events import event
 from zilliz_operator.agent.keeper import Keeper
+from zilliz_operator.agent.lastuse import read_used
 from zilliz_operator.agent.relay import each_line, read_counts
 from zilliz_operator.agent.settings import Settings, pod_name
 
@@ -59,6 +60,7 @@ def _attestation(keeper: Keeper, settings: Settings) -> Mapping[str, Any]:
         "lastError": seen.last_error,
         "auditLines": counts.lines,
         "auditDropped": counts.dropped + seen.dropped,
+        "used": read_used(settings.used),
     }
 
 

@@ -25,14 +25,22 @@ class Counts:
 
 
 class Relay:
-    """Copies whole audit lines from one descriptor to another. `done`: the source has ended and all is written."""
+    """Copies whole audit lines from one descriptor to another. `seen` is given each block of them that was written; `done`: the
+    source has ended and all is written."""
 
     def __init__(
-        self, source: int, sink: int, *, other: Callable[[str], None], limit_bytes: int = 8 * 1024 * 1024
+        self,
+        source: int,
+        sink: int,
+        *,
+        other: Callable[[str], None],
+        seen: Callable[[bytes], None] | None = None,
+        limit_bytes: int = 8 * 1024 * 1024,
     ) -> None:
         self._source = source
         self._sink = sink
         self._other = other
+        self._seen = seen
         self._limit = limit_bytes
         self._queue: collections.deque[bytes] = collections.deque()
         self._queued = 0
@@ -66,6 +74,8 @@ class Relay:
                 self.counts.dropped += lines
             else:
                 self.counts.lines += lines
+                if self._seen is not None:  # after the write, and not while the pipe is emptied
+                    self._seen(chunk)
         self.done.set()
 
     def _sort(self, chunk: bytes) -> None:

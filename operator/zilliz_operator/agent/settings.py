@@ -47,6 +47,11 @@ class Settings:
         return self.run / "audit"
 
     @property
+    def used(self) -> Path:
+        """Which credential was used when, as far as this pod has seen."""
+        return self.run / "used"
+
+    @property
     def heartbeat(self) -> Path:
         return self.run / "heartbeat"
 

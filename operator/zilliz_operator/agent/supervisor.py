@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from zilliz_operator.agent.door import NOTICE_FD
 from zilliz_operator.agent.events import event
+from zilliz_operator.agent.lastuse import LastUse, write_used
 from zilliz_operator.agent.relay import Counts, Relay, write_counts
 from zilliz_operator.agent.settings import Settings, haproxy_environment
 
@@ -24,6 +25,8 @@ _TICK = 0.2
 _FIRST_PAUSE, _LAST_PAUSE, _STEADY = 0.1, 5.0, 10.0
 _REPEAT = 5.0
 _DRAIN_SECONDS = 5.0
+_USED_SECONDS = 5.0
+"""How often the last uses are written down for the agent, if anything is new."""
 
 
 @dataclass(slots=True)
@@ -79,8 +82,11 @@ class Supervisor:
         with contextlib.suppress(OSError):
             fcntl.fcntl(audit_in, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._pipe_ends = [audit_in, notice_in]
-        self._relay = Relay(audit, 1, other=lambda text: event("haproxy", message=text))
+        self._used = LastUse()
+        self._relay = Relay(audit, 1, other=lambda text: event("haproxy", message=text), seen=self._used.see)
         self._told = Counts()
+        self._told_used: dict[str, int] = {}
+        self._tell_used_at = 0.0
         nothing = _high(os.open(os.devnull, os.O_RDONLY))
         self._agent = Child("agent", settings.agent_command(), dict(os.environ), {0: nothing, NOTICE_FD: notice})
         self._haproxy = Child(
@@ -101,6 +107,7 @@ class Supervisor:
             now = time.monotonic()
             self._reap(now)
             self._tell_counts()
+            self._tell_used(now)
             if self._stopping:
                 if self._stopped(now):
                     return 0
@@ -116,6 +123,16 @@ class Supervisor:
             self._told = seen
             with contextlib.suppress(OSError):
                 write_counts(self._settings.counts, seen)
+
+    def _tell_used(self, now: float) -> None:
+        if now < self._tell_used_at:
+            return
+        self._tell_used_at = now + _USED_SECONDS
+        used = self._used.snapshot()
+        if used != self._told_used:
+            self._told_used = used
+            with contextlib.suppress(OSError):
+                write_used(self._settings.used, used)
 
     def _reap(self, now: float) -> None:
         while True:

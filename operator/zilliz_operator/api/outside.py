@@ -79,6 +79,8 @@ class Attestation:
     certificate: str
     reloads: int
     last_error: str = ""
+    used: Mapping[str, datetime] = field(default_factory=dict)
+    """`api_key:<key id>` or `password:<key id>` → the minute in which that credential was last let in."""
 
 
 @dataclass(frozen=True, slots=True)
