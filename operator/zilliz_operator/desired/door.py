@@ -59,7 +59,7 @@ class DoorLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorKey:
-    """One API key, known by its SHA-256 alone. `expires` is in seconds since 1970."""
+    """One API key or password, known by its SHA-256 alone. `expires` is in seconds since 1970."""
 
     digest: str
     key_id: str
@@ -69,7 +69,7 @@ class DoorKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TechnicalUser:
-    """A Milvus user that keys act as; its password never leaves the cluster namespace."""
+    """A Milvus user that the door logs in as; its password never leaves the cluster namespace."""
 
     name: str
     password: str = field(repr=False)
@@ -105,6 +105,11 @@ class DoorConfig:
     """Users of policies that have an end or are gone: the door refuses them by its own clock, before Milvus does."""
     keys: tuple[DoorKey, ...] = ()
     technical_users: tuple[TechnicalUser, ...] = ()
+    passwords: tuple[DoorKey, ...] = ()
+    """Passwords of cluster users, by the SHA-256 of `user:password`; while one is rotated a user has two."""
+    cluster_users: tuple[TechnicalUser, ...] = ()
+    """Users of policies, and the password that Milvus knows them by. It is not the one that people are given, so a rotation is the
+    door's matter alone: there is no moment in which one of the two is refused."""
     min_tls: Literal["1.2", "1.3"] = "1.2"
     client_ca_pem: str | None = None
     """With it every client must show a certificate signed by it (mutual TLS)."""
@@ -152,7 +157,8 @@ def render(config: DoorConfig) -> DoorFiles:
     maps = {
         "keys.map": _lines(f"{key.digest} {key.key_id}:{key.user}:{key.expires}" for key in config.keys),
         "user-ends.map": _lines(f"{user.name} {user.ends}" for user in config.user_ends),
-        "users.map": _lines(f"{user.name} {user.password}" for user in config.technical_users),
+        "passwords.map": _lines(f"{key.digest} {key.key_id}:{key.user}:{key.expires}" for key in config.passwords),
+        "users.map": _lines(f"{user.name} {user.password}" for user in (*config.technical_users, *config.cluster_users)),
     }
     return DoorFiles(config=files, maps=maps)
 
@@ -217,14 +223,16 @@ def _check(config: DoorConfig) -> None:
         _match("userEnds", _USER, end.name, "a letter, then up to 31 letters, digits or '_'")
         if not 0 <= end.ends <= NEVER:
             raise InvalidSpec(f"userEnds[{end.name}]", f"{end.ends} is no time between 1970 and 9999")
-    _check_technical_users(config)
-    _check_keys(config)
+    _check_users(config)
+    _check_keys("keys", config.keys, users=config.technical_users, what="technical")
+    _check_keys("passwords", config.passwords, users=config.cluster_users, what="cluster")
 
 
-def _check_technical_users(config: DoorConfig) -> None:
-    seen: set[str] = set()
-    for user in config.technical_users:
-        path = f"technicalUsers[{user.name}]"
+def _check_users(config: DoorConfig) -> None:
+    seen: set[str] = {ROOT}
+    listed = [("technicalUsers", user) for user in config.technical_users]
+    for field_, user in (*listed, *(("clusterUsers", user) for user in config.cluster_users)):
+        path = f"{field_}[{user.name}]"
         _match(path, _USER, user.name, "a letter, then up to 31 letters, digits or '_'")
         if user.name in seen:
             raise InvalidSpec(path, "is listed twice")
@@ -233,15 +241,15 @@ def _check_technical_users(config: DoorConfig) -> None:
         seen.add(user.name)
 
 
-def _check_keys(config: DoorConfig) -> None:
+def _check_keys(field: str, keys: Iterable[DoorKey], *, users: Iterable[TechnicalUser], what: str) -> None:
     seen: set[str] = set()
-    users = {user.name for user in config.technical_users}
-    for key in config.keys:
-        path = f"keys[{key.key_id}]"
+    known = {user.name for user in users}
+    for key in keys:
+        path = f"{field}[{key.key_id}]"
         _match(path, _KEY_ID, key.key_id, "a letter or digit, then up to 127 letters, digits or any of ._@/-")
         _match(path, _SHA256, key.digest, "a SHA-256 in 64 hex digits")
-        if key.user not in users:
-            raise InvalidSpec(path, f"acts as {key.user!r}, which is no technical user")
+        if key.user not in known:
+            raise InvalidSpec(path, f"acts as {key.user!r}, which is no {what} user")
         if key.digest in seen:
             raise InvalidSpec(path, "another entry has the same key; make a new one")
         if not 0 <= key.expires <= NEVER:

@@ -77,6 +77,7 @@ def test_lists_are_live_and_the_rest_needs_a_reload(mounts: Path) -> None:
     assert before.live_files == [
         "maps/users.map",
         "maps/user-ends.map",
+        "maps/passwords.map",
         "maps/keys.map",
         "config/lbs.acl",
         "config/denied-users.acl",

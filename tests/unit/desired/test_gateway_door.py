@@ -40,6 +40,8 @@ PLAIN = DoorConfig(
         TechnicalUser(name="zt_viewer", password="pw-viewer"),
         TechnicalUser(name="zt_admin", password="pw-admin"),
     ),
+    passwords=(DoorKey(digest="12" * 32, key_id="team-a/readers/app", user="app", expires=1_800_000_000),),
+    cluster_users=(TechnicalUser(name="app", password="pw-inner-app"),),
 )
 MUTUAL = dataclasses.replace(
     PLAIN, min_tls="1.3", client_ca_pem="-----BEGIN CERTIFICATE-----\nx\n", operator_certificates=("cd" * 32,)
@@ -103,6 +105,8 @@ def test_every_input_reaches_the_files() -> None:
         "denied_users": (),
         "keys": (),
         "technical_users": (TechnicalUser(name="zt_viewer", password="pw-viewer-2"), PLAIN.technical_users[1]),
+        "passwords": (),
+        "cluster_users": (TechnicalUser(name="app", password="pw-inner-2"),),
         "min_tls": "1.3",
         "operator_common_name": "someone",
         "operator_certificates": ("ef" * 32,),
@@ -131,9 +135,9 @@ def test_root_and_technical_users_are_always_denied_by_password() -> None:
 
 def test_no_secret_is_in_the_config_map_nor_in_any_repr() -> None:
     files = render(PLAIN)
-    for secret in ("pw-viewer", "pw-admin", DIGEST):
+    for secret in ("pw-viewer", "pw-admin", "pw-inner-app", DIGEST, PLAIN.passwords[0].digest):
         assert secret not in "".join(files.config.values())
-    for secret in ("pw-viewer", "pw-admin"):
+    for secret in ("pw-viewer", "pw-admin", "pw-inner-app"):
         assert secret not in repr(PLAIN) + repr(files)
 
 
@@ -166,6 +170,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"keys": (DoorKey(digest="x", key_id="k", user="zt_viewer"),)}, "keys[k]"),
     ({"keys": (DoorKey(digest=DIGEST, key_id="k:1", user="zt_viewer"),)}, "keys[k:1]"),
     ({"keys": (DoorKey(digest=DIGEST, key_id="k", user="root"),)}, "keys[k]"),
+    ({"keys": (DoorKey(digest=DIGEST, key_id="k", user="app"),)}, "keys[k]"),
+    ({"passwords": (DoorKey(digest=DIGEST, key_id="k", user="zt_viewer"),)}, "passwords[k]"),
+    ({"passwords": (DoorKey(digest="x", key_id="k", user="app"),)}, "passwords[k]"),
+    ({"cluster_users": (TechnicalUser(name="zt_viewer", password="x"),), "passwords": ()}, "clusterUsers[zt_viewer]"),
+    ({"cluster_users": (TechnicalUser(name="root", password="x"),), "passwords": ()}, "clusterUsers[root]"),
     ({"keys": (DoorKey(digest=DIGEST, key_id="k", user="zt_viewer", expires=-1),)}, "keys[k]"),
     (
         {
@@ -242,6 +251,9 @@ def test_no_text_breaks_out_of_its_line(
         {"technical_users": (TechnicalUser(name="a", password=password),), "keys": ()},
         {"keys": (DoorKey(digest=DIGEST, key_id=key_id, user="zt_viewer"),)},
         {"keys": (DoorKey(digest=key_id, key_id="k", user="zt_viewer"),)},
+        {"passwords": (DoorKey(digest=DIGEST, key_id=key_id, user="app"),)},
+        {"cluster_users": (TechnicalUser(name=name, password="x"),), "passwords": ()},
+        {"cluster_users": (TechnicalUser(name="a", password=password),), "passwords": ()},
     ]
     for each in [config, *(dataclasses.replace(PLAIN, **change) for change in alone)]:
         try:
@@ -260,17 +272,19 @@ def test_maps_say_back_what_was_put_in(users: dict[str, str], data: st.DataObjec
     owners = data.draw(st.lists(st.sampled_from(sorted(users)), max_size=8))
     keys = tuple(DoorKey(digest=f"{n:064x}", key_id=f"p/q/{n}", user=user, expires=n) for n, user in enumerate(owners))
     technical = tuple(TechnicalUser(name=name, password=password) for name, password in users.items())
-    files = render(dataclasses.replace(PLAIN, technical_users=technical, keys=keys))
+    config = dataclasses.replace(PLAIN, technical_users=technical, keys=keys, cluster_users=(), passwords=())
+    files = render(config)
     assert dict(line.split(" ", 1) for line in files.maps["users.map"].splitlines()) == users
     assert sorted(files.maps["keys.map"].splitlines()) == [f"{k.digest} {k.key_id}:{k.user}:{k.expires}" for k in keys]
-    _well_formed(files, dataclasses.replace(PLAIN, technical_users=technical, keys=keys))
+    _well_formed(files, config)
 
 
 def _well_formed(files: DoorFiles, config: DoorConfig) -> None:
     """Every file has the lines its input asks for, none more, and only plain characters."""
-    assert len(files.maps["users.map"].splitlines()) == len(config.technical_users)
+    assert len(files.maps["users.map"].splitlines()) == len(config.technical_users) + len(config.cluster_users)
     assert len(files.maps["keys.map"].splitlines()) == len(config.keys)
-    for line in files.maps["keys.map"].splitlines():
+    assert len(files.maps["passwords.map"].splitlines()) == len(config.passwords)
+    for line in [*files.maps["keys.map"].splitlines(), *files.maps["passwords.map"].splitlines()]:
         key, value = line.split(" ")
         assert len(key) == 64 and value.count(":") == 2
     for line in files.config["denied-users.acl"].splitlines():
