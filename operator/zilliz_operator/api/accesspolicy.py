@@ -48,7 +48,9 @@ class Subject(Model):
     secret_name: LongName | None = None
     """ClusterUser, ApiKey: Secret of this project that receives the generated password or key."""
     rotate_after_days: Annotated[int, Field(ge=1, le=365)] | None = None
-    """ClusterUser: days after which the password is made anew, 1 to 365. Absent: never."""
+    """ClusterUser, ApiKey: days after which the credential is made anew, 1 to 365. Absent: never."""
+    grace_minutes: Annotated[int, Field(ge=0, le=10080)] | None = None
+    """ClusterUser, ApiKey: minutes for which the credential before stays valid beside a rotated one, 0 to 10080. Absent: 60."""
     expires_at: AwareDatetime | None = None
     """ApiKey: from then on it opens nothing. Absent: never."""
 
@@ -106,6 +108,12 @@ class SubjectResult(Status):
     """Milvus roles that it holds, by all policies together."""
     expires_at: AwareDatetime | None = None
     """When it ends: the earlier of its own and the policy's expiresAt."""
+    rotates_at: AwareDatetime | None = None
+    """When the next one will be made, where rotateAfterDays is set."""
+    previous_until: AwareDatetime | None = None
+    """Until then the credential before this one is valid too."""
+    last_used_at: AwareDatetime | None = None
+    """The hour in which the credential was last let in, as far as the gateways have told. Absent: not seen yet."""
 
 
 class AccessPolicyStatus(ResourceStatus):
@@ -203,11 +211,26 @@ _SUBJECT_RULES: Final = (
     ),
     Rule(
         "spec.subjects[]",
-        "!has(self.rotateAfterDays) || self.kind == 'ClusterUser'",
-        "rotateAfterDays is for kind ClusterUser only: remove it (an ApiKey has expiresAt)",
+        "!has(self.rotateAfterDays) || self.kind in ['ClusterUser', 'ApiKey']",
+        "rotateAfterDays is for kinds ClusterUser and ApiKey only: remove it",
         reason=FORBIDDEN,
-        check=lambda subject: subject.rotate_after_days is None or subject.kind is SubjectKind.CLUSTER_USER,
+        check=lambda subject: subject.rotate_after_days is None or subject.kind in _GENERATED,
         field_path=".rotateAfterDays",
+    ),
+    Rule(
+        "spec.subjects[]",
+        "!has(self.graceMinutes) || self.kind in ['ClusterUser', 'ApiKey']",
+        "graceMinutes is for kinds ClusterUser and ApiKey only: remove it",
+        reason=FORBIDDEN,
+        check=lambda subject: subject.grace_minutes is None or subject.kind in _GENERATED,
+        field_path=".graceMinutes",
+    ),
+    Rule(
+        "spec.subjects[]",
+        "!has(self.graceMinutes) || !has(self.rotateAfterDays) || self.graceMinutes <= self.rotateAfterDays * 1440",
+        "graceMinutes is longer than rotateAfterDays: at most two credentials are valid at a time, so make it shorter",
+        check=lambda subject: (subject.grace_minutes or 0) <= (subject.rotate_after_days or 365) * 1440,
+        field_path=".graceMinutes",
     ),
     Rule(
         "spec.subjects[]",

@@ -162,6 +162,7 @@ class Reason(StrEnum):
     SUBJECT_SECRET_TAKEN = "SubjectSecretTaken"
     SUBJECT_CONFLICT = "SubjectConflict"
     PRIVILEGE_NOT_SUPPORTED = "PrivilegeNotSupported"
+    KEY_LIMIT_REACHED = "KeyLimitReached"
     PARTLY_APPLIED = "PartlyApplied"
     COMPLIANCE_HOLD = "ComplianceHold"
     # Needs a person's change to a spec or a name: Stalled
@@ -268,6 +269,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.SUBJECT_SECRET_TAKEN: ReasonInfo("The Secret in a subject's secretName exists and is not this policy's. It was not touched.", "Choose another secretName, or delete that Secret."),
     Reason.SUBJECT_CONFLICT: ReasonInfo("Two policies claim one user or key of a cluster. The older one keeps it.", "Give the subject another name in one of the policies."),
     Reason.PRIVILEGE_NOT_SUPPORTED: ReasonInfo("The Milvus version of a selected cluster has not all that spec.grants asks for; nothing of the policy is in force there.", "Take the privilege that status.clusters names out, give it a policy of its own, or raise that cluster's version."),
+    Reason.KEY_LIMIT_REACHED: ReasonInfo("The organization has as many API keys as it may have; the newest are not made, the others go on.", "Remove keys that are needed no more, or raise accessPolicies.apiKeyLimit of the operator's chart."),
     Reason.PARTLY_APPLIED: ReasonInfo("In force on some clusters only; status.clusters says which.", "Look at the clusters that the message names."),
     Reason.COMPLIANCE_HOLD: ReasonInfo("Objects under a compliance lock cannot be removed before their date.", "Wait for the date in the message; nobody can shorten it."),
     Reason.INVALID_SPEC: ReasonInfo("A field of the spec is wrong; the message names it and what to write.", "Correct the field.", terminal=True),

@@ -21,6 +21,8 @@ PROJECT_LABEL: Final = "byoc.zilliz.com/project"
 CLUSTER_ID_LABEL: Final = "byoc.zilliz.com/cluster-id"
 POLICY_UID_LABEL: Final = "byoc.zilliz.com/policy-uid"
 """Marks the subjects' Secrets that a policy owns in its project."""
+SUBJECT_LABEL: Final = "byoc.zilliz.com/subject"
+"""The kind of subject whose credential such a Secret holds."""
 
 APPLIED_HASH: Final = "byoc.zilliz.com/applied-hash"
 """Annotation: hash of what we applied last, so that a pass at rest writes nothing."""

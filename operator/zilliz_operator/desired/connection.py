@@ -44,28 +44,38 @@ def endpoint(*, host: str, ca_pem: str) -> dict[str, str]:
 
 
 def user_secret(
-    policy: AccessPolicy, subject: Subject, *, name: str, password: str, where: Mapping[str, str]
+    policy: AccessPolicy, subject: Subject, *, name: str, password: str, where: Mapping[str, str], marks: Mapping[str, str]
 ) -> Manifest:
-    """A cluster user's Secret. `where`: the endpoint, when the policy means exactly one cluster."""
-    return _subject_secret(policy, name, {**where, "username": subject.name, "password": password})
+    """A cluster user's Secret. `where`: the endpoint, when the policy means exactly one cluster; `marks`: its annotations."""
+    values = {"username": subject.name, "password": password, "token": user_token(subject.name, password)}
+    return _subject_secret(policy, name, subject, {**where, **values}, marks)
+
+
+def user_token(name: str, password: str) -> str:
+    """What a client sends as a user, and takes as its `token`."""
+    return f"{name}:{password}"
 
 
 def api_key_secret(
-    policy: AccessPolicy, subject: Subject, *, name: str, token: str, where: Mapping[str, str]
+    policy: AccessPolicy, subject: Subject, *, name: str, token: str, where: Mapping[str, str], marks: Mapping[str, str]
 ) -> Manifest:
     """An API key's Secret: the only place where the key itself is."""
-    return _subject_secret(policy, name, {**where, "token": token, "keyName": subject.name})
+    return _subject_secret(policy, name, subject, {**where, "token": token, "keyName": subject.name}, marks)
 
 
-def _subject_secret(policy: AccessPolicy, name: str, values: Mapping[str, str]) -> Manifest:
+def _subject_secret(
+    policy: AccessPolicy, name: str, subject: Subject, values: Mapping[str, str], marks: Mapping[str, str]
+) -> Manifest:
     labels = {
         "app.kubernetes.io/managed-by": names.FIELD_MANAGER,
         "app.kubernetes.io/part-of": "zilliz-byoc",
         "app.kubernetes.io/component": "access",
         names.POLICY_UID_LABEL: policy.metadata.uid,
+        names.SUBJECT_LABEL: subject.kind,
     }
     data = secret_data({"type": "milvus", "provider": PROVIDER, **values})
-    secret = manifest("Secret", name=name, namespace=policy.metadata.namespace, labels=labels, type=TYPE, data=data)
+    where = policy.metadata.namespace
+    secret = manifest("Secret", name=name, namespace=where, labels=labels, annotations=marks, type=TYPE, data=data)
     return _owned(secret, kind="AccessPolicy", name=policy.metadata.name, uid=policy.metadata.uid)
 
 

@@ -166,6 +166,7 @@ async def _operate(
         gateway_image=config.gateway_image,
         leads=leads,
         sweeps=Sweeps(clock=clock, jitter=random.random, seconds=config.cloud_sweep_seconds),
+        api_key_limit=config.api_key_limit,
     )
     operator = Operator(config, world)
     stop = asyncio.Event()

@@ -26,6 +26,8 @@ class OperatorConfig:
     """How often every object is looked at although nothing woke it; each with its own jitter."""
     cloud_sweep_seconds: float = SECONDS
     """How often a cloud is asked what nothing tells us of; each time with its own jitter."""
+    api_key_limit: int = 100
+    """API keys that all projects together may have."""
     leader_election: bool = True
 
 
@@ -42,6 +44,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> OperatorCon
         workers=_number(environment, "ZILLIZ_WORKERS", 8),
         sweep_seconds=float(_number(environment, "ZILLIZ_SWEEP_SECONDS", 300)),
         cloud_sweep_seconds=float(_number(environment, "ZILLIZ_CLOUD_SWEEP_SECONDS", int(SECONDS))),
+        api_key_limit=_number(environment, "ZILLIZ_API_KEY_LIMIT", 100),
         leader_election=environment.get("ZILLIZ_LEADER_ELECTION", "true") != "false",
     )
 

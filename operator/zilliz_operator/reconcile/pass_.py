@@ -22,6 +22,7 @@ from zilliz_operator.policy.entitlements import Judged
 from zilliz_operator.policy.status import StepResult
 from zilliz_operator.reconcile.canary import Canary
 from zilliz_operator.reconcile.children import Live
+from zilliz_operator.reconcile.lastuse import LastUses
 from zilliz_operator.reconcile.ports import (
     Clock,
     CloudNetwork,
@@ -113,6 +114,10 @@ class World:
     """Callable: whether this replica still leads. Asked before whatever cannot be undone."""
     sweeps: Sweeps
     """What the cloud answered last."""
+    last_uses: LastUses = field(default_factory=LastUses)
+    """What the gateways told of the credentials' use."""
+    api_key_limit: int = 100
+    """API keys that the organization may have."""
 
 
 @dataclass(slots=True)

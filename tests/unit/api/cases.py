@@ -144,7 +144,7 @@ ACCESS: Spec = {
         {"kind": "Group", "name": "data-scientists"},
         {"kind": "ServiceAccount", "namespace": "ci", "name": "deployer"},
         {"kind": "ClusterUser", "name": "app_1", "secretName": "search-app", "rotateAfterDays": 90},
-        {"kind": "ApiKey", "name": "ingest", "secretName": "search-ingest", "expiresAt": "2027-01-31T00:00:00Z"},
+        {"kind": "ApiKey", "name": "ingest", "secretName": "search-ingest", "expiresAt": "2027-01-31T00:00:00Z", "rotateAfterDays": 30, "graceMinutes": 0},
     ],
     "role": "DataViewer",
 }
@@ -390,7 +390,10 @@ ACCESS_BAD: tuple[Case, ...] = (
     _refused("group-namespace", "AccessPolicy", _subject(kind="Group", name="a", namespace="b"), {"spec.subjects[0].namespace": "remove it elsewhere"}),
     _refused("key-secret", "AccessPolicy", _subject(kind="ApiKey", name="a"), {"spec.subjects[0].secretName": "name a Secret"}),
     _refused("user-secret", "AccessPolicy", _subject(kind="User", name="a", secretName="b"), {"spec.subjects[0].secretName": "or remove it"}),
-    _refused("key-rotation", "AccessPolicy", _subject(kind="ApiKey", name="a", secretName="b", rotateAfterDays=1), {"spec.subjects[0].rotateAfterDays": "ClusterUser only"}),
+    _refused("group-rotation", "AccessPolicy", _subject(kind="Group", name="a", rotateAfterDays=1), {"spec.subjects[0].rotateAfterDays": "ClusterUser and ApiKey only"}),
+    _refused("group-grace", "AccessPolicy", _subject(kind="Group", name="a", graceMinutes=1), {"spec.subjects[0].graceMinutes": "ClusterUser and ApiKey only"}),
+    _refused("long-grace", "AccessPolicy", _subject(kind="ApiKey", name="a", secretName="b", rotateAfterDays=1, graceMinutes=1441), {"spec.subjects[0].graceMinutes": "make it shorter"}),
+    _schema("endless-grace", "AccessPolicy", _subject(kind="ApiKey", name="a", secretName="b", graceMinutes=10081), "spec.subjects[0].graceMinutes"),
     _refused("user-expiry", "AccessPolicy", _subject(kind="ClusterUser", name="a", secretName="b", expiresAt="2027-01-31T00:00:00Z"), {"spec.subjects[0].expiresAt": "use spec.expiresAt"}),
     *(
         _refused(f"user-name-{number}", "AccessPolicy", _subject(kind="ClusterUser", name=name, secretName="b"), {"spec.subjects[0].name": "begins with a letter"})
