@@ -249,11 +249,15 @@ class FakeProbe:
         self._at = at
         self.failing: dict[str, str] = {}
         """Check → what was seen instead."""
+        self.used: dict[str, datetime] = {}
+        """What every gateway tells of the credentials' last use."""
 
     async def attest(self, door: DoorAddress) -> Attestation:
         self._recorder.call("probe attest")
         pod, gateway = self._at(door)
-        return Attestation(pod, gateway.config, gateway.certificate, reloads=1, last_error=gateway.error)
+        return Attestation(
+            pod, gateway.config, gateway.certificate, reloads=1, last_error=gateway.error, used=self.used
+        )
 
     async def probe(
         self, door: DoorAddress, *, expected_certificate_sha256: str, outsider_expected: bool

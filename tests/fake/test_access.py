@@ -52,7 +52,8 @@ async def test_a_key_opens_the_door_as_the_user_of_its_role(world: FakeWorld) ->
 async def test_a_user_can_log_in_with_what_its_secret_says(world: FakeWorld) -> None:
     await with_policy(world)
     found = world.secret("app-user", PROJECT)
-    assert world.server().accepts(found["username"], found["password"])
+    assert found["token"] == f"{found['username']}:{found['password']}"
+    assert world.lets_in(found["token"])
     assert world.server().members["app"] == {"zr_viewer"}
 
 
@@ -161,7 +162,8 @@ async def test_a_deleted_secret_means_a_new_credential(world: FakeWorld) -> None
     await world.settle()
     assert keys(world) == [digest(world)] != [old]
     assert world.secret("app-user", PROJECT)["password"] != old_password
-    assert world.server().passwords["app"] == world.secret("app-user", PROJECT)["password"]
+    assert world.lets_in(world.secret("app-user", PROJECT)["token"])
+    assert not world.lets_in(f"app:{old_password}"), "there is no grace for what was thrown away"
     assert world.ready("app", "AccessPolicy")["status"] == "True"
 
 
@@ -179,7 +181,7 @@ async def test_a_strangers_secret_is_untouched_and_opens_nothing(world: FakeWorl
     assert "secretName" in found["message"]
     assert world.kube.must("Secret", name, PROJECT) == stranger
     assert hashlib.sha256(b"zbk_guessed").hexdigest() not in keys(world)
-    assert not world.server().accepts("app", "guessed")
+    assert not world.lets_in("app:guessed")
     assert world.status("app", "AccessPolicy")["clusters"][0]["state"] == "Pending"
     world.kube.remove("Secret", name, PROJECT)
     await world.pass_time(timedelta(minutes=1))
@@ -248,11 +250,11 @@ async def test_a_status_over_clusters_and_accounts_of_one_name_can_be_stored(wor
 
 async def test_two_policies_for_one_user_leave_it_to_the_older(world: FakeWorld) -> None:
     await with_policy(world)
-    password = world.secret("app-user", PROJECT)["password"]
+    token = world.secret("app-user", PROJECT)["token"]
     world.clock.time += timedelta(minutes=1)
     world.access_policy("another", role="DataAdmin", subjects=[{**USER, "secretName": "another-user"}])
     await world.settle()
-    assert world.server().passwords["app"] == password
+    assert world.lets_in(token)
     assert world.server().members["app"] == {"zr_viewer"}
     assert world.ready("another", "AccessPolicy")["reason"] == "SubjectConflict"
     assert "app" in world.ready("another", "AccessPolicy")["message"]
@@ -260,7 +262,8 @@ async def test_two_policies_for_one_user_leave_it_to_the_older(world: FakeWorld)
     world.kube.remove("AccessPolicy", "app", PROJECT)
     await world.pass_time(timedelta(minutes=2))
     assert world.ready("another", "AccessPolicy")["status"] == "True"
-    assert world.server().passwords["app"] == world.secret("another-user", PROJECT)["password"]
+    assert world.lets_in(world.secret("another-user", PROJECT)["token"])
+    assert not world.lets_in(token)
 
 
 async def test_what_two_policies_give_one_user_and_one_key_adds_up(world: FakeWorld) -> None:
@@ -284,7 +287,8 @@ async def test_what_two_policies_give_one_user_and_one_key_adds_up(world: FakeWo
     assert world.server().members["app"] == {"zr_viewer"}
     assert keys(world) == [digest(world)]
     assert user not in world.server().passwords
-    assert [line.split()[0] for line in world.door_file("users.map")] == ["zt_admin", "zt_operator", "zt_viewer"]
+    served = [line.split()[0] for line in world.door_file("users.map")]
+    assert served == ["app", "db_admin", "zt_admin", "zt_operator", "zt_viewer"]
 
 
 async def test_a_shared_credential_is_made_anew_by_the_next_policy_when_its_maker_goes(world: FakeWorld) -> None:
@@ -298,8 +302,7 @@ async def test_a_shared_credential_is_made_anew_by_the_next_policy_when_its_make
     assert world.ready("another", "AccessPolicy")["status"] == "True"
     assert keys(world) == [digest(world)] != [old]
     assert world.server().members["app"] == {"zr_admin"}
-    found = world.secret("app-user", PROJECT)
-    assert world.server().accepts(found["username"], found["password"])
+    assert world.lets_in(world.secret("app-user", PROJECT)["token"])
 
 
 async def test_one_user_with_two_ends_keeps_the_older_policys(world: FakeWorld) -> None:

@@ -80,7 +80,7 @@ async def test_the_connection_secret_opens_the_cluster(world: FakeWorld) -> None
     found = world.secret("search-connection", PROJECT)
     assert found["host"] == f"gateway.{world.space()}.svc.cluster.local"
     assert found["uri"] == f"https://{found['host']}:19530"
-    assert world.server().accepts(found["username"], found["password"])
+    assert world.lets_in(f"{found['username']}:{found['password']}")
     assert found["ca.crt"] == world.secret("gateway-tls", world.space())["ca.crt"]
 
 

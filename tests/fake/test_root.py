@@ -103,8 +103,8 @@ async def test_both_copies_lost_is_said_and_healed_by_a_person(world: FakeWorld)
     await world.settle()
     assert world.ready()["status"] == "True"
     technical = dict(line.split() for line in world.door_file("users.map"))
-    assert technical.keys() == {"zt_admin", "zt_operator", "zt_viewer"}
-    for user, password in {**technical, "root": known["root"], "db_admin": world.vault()["db_admin"]}.items():
+    assert technical.keys() == {"db_admin", "zt_admin", "zt_operator", "zt_viewer"}
+    for user, password in {**technical, "root": known["root"]}.items():
         assert world.server().accepts(user, password), user
 
 
@@ -115,6 +115,9 @@ async def test_a_password_changed_behind_our_back_is_set_right(world: FakeWorld)
     world.server().grants["zr_viewer"].pop()
     world.new_operator().start()
     await world.settle()
-    assert world.server().passwords["db_admin"] == world.vault()["db_admin"]
+    assert world.lets_in(f"db_admin:{world.vault()['db_admin']}")
+    assert not world.server().accepts("db_admin", "stolen")
+    (told,) = [event for event in world.kube.events if event["reason"] == "PasswordReset"]
+    assert told["type"] == "Warning" and "db_admin" in told["message"] and "stolen" not in told["message"]
     assert world.server().members["zt_viewer"] == {"zr_viewer"}
     assert world.ready()["status"] == "True"

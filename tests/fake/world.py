@@ -5,6 +5,7 @@ else is left to do, so a test waits for rest and never for seconds.
 """
 
 import base64
+import hashlib
 import itertools
 import pickle
 from collections.abc import Awaitable, Callable
@@ -126,6 +127,7 @@ class FakeWorld:
         self.missing: dict[str, CredentialsMissing] = {}
         """What Secrets of the DataPlane do not give: "store", "store ca", "door ca"."""
         self.leading = True
+        self.key_limit = 100
         self.metrics: dict[tuple[str, str, str], str] = {}
         self._uids = itertools.count(1)
         self.operator = self.new_operator()
@@ -227,6 +229,18 @@ class FakeWorld:
             return self.secret("gateway-maps", self.space(name))[file].splitlines()
         data: dict[str, str] = self.kube.must("ConfigMap", "gateway-config", self.space(name))["data"]
         return data[file].splitlines()
+
+    def lets_in(self, token: str, name: str = "search") -> bool:
+        """Whether the door and then Milvus accept what a client sends, by the files that the gateways were given last."""
+        digest, now = hashlib.sha256(token.encode()).hexdigest(), self.clock.now().timestamp()
+        users = dict(line.split() for line in self.door_file("users.map", name))
+        who = token.partition(":")[0]
+        file = "passwords.map" if ":" in token else "keys.map"
+        if ":" in token and who not in users:
+            return self.server(name).accepts(who, token.partition(":")[2])
+        record = dict(line.split() for line in self.door_file(file, name)).get(digest, "")
+        _, user, until = record.split(":") if record else ("", "", "0")
+        return int(until) > now and self.server(name).accepts(user, users[user])
 
     def admitted(self, name: str = "search") -> bool:
         """Whether anybody but the operator is let through, by policy or by gateway."""
@@ -342,6 +356,7 @@ class FakeWorld:
             gateway_image="docker.io/zillizbyoc/gateway:0.1.0",
             leads=lambda: self.leading,
             sweeps=Sweeps(clock=self.clock, jitter=lambda: 0.5),
+            api_key_limit=self.key_limit,
         )
 
     def others_work(self) -> None:

@@ -19,7 +19,7 @@ def everything(world: FakeWorld) -> None:
     world.access_policy(subjects=SUBJECTS)
 
 
-def sound(world: FakeWorld) -> None:
+def sound(world: FakeWorld, *, keys: int = 1) -> None:
     """What must hold of a converged world, however it came about."""
     assert world.ready()["status"] == "True", world.ready()
     assert world.ready("app", "AccessPolicy")["status"] == "True", world.ready("app", "AccessPolicy")
@@ -35,14 +35,16 @@ def sound(world: FakeWorld) -> None:
     }
     server = world.server()
     assert server.passwords == {
-        **{user: vault[user] for user in ("root", "db_admin")},
+        "root": vault["root"],
         **dict(line.split() for line in world.door_file("users.map")),
-        "app": world.secret("app-user", PROJECT)["password"],
     }
+    for secret in ("app-user", "ingest-key"):
+        assert world.lets_in(world.secret(secret, PROJECT)["token"]), secret
+    assert not {"root-next", "technical-seed-before"} & set(vault)
     assert server.grants["public"] == set()
     assert world.secret("milvus-root", world.space()) == {"password": vault["root"], "db_admin": vault["db_admin"]}
     assert world.secret("search-connection", PROJECT)["password"] == vault["db_admin"]
-    assert len(world.door_file("keys.map")) == 1
+    assert len(world.door_file("keys.map")) == keys
     assert len(world.kube.find("Pod", world.space())) == 3
 
 
@@ -120,6 +122,61 @@ async def test_a_crash_after_any_write_of_a_key_rotation_leaves_one_pair() -> No
         assert each.ready()["status"] == "True"
         vault, keys = each.vault(), each.store.identities[f"{each.id_of()}-milvus"]["keys"]
         assert keys == {vault[ACCESS_KEY_ID]: vault[SECRET_ACCESS_KEY]}
+
+
+ASKED = {"root": "rotate-root", "db_admin": "rotate-db-admin", "technical-seed": "rotate-technical-users"}
+
+
+async def test_a_crash_after_any_write_of_a_renewal_locks_nobody_out_and_renews_once() -> None:
+    """Subjects' credentials, root's, db_admin's and the technical users' passwords, all asked for at once."""
+
+    def opens(world: FakeWorld) -> list[str]:
+        tokens = [world.secret(secret, PROJECT)["token"] for secret in ("app-user", "ingest-key")]
+        return [*tokens, f"db_admin:{world.secret('search-connection', PROJECT)['password']}"]
+
+    async def renewed(number: int | None) -> FakeWorld:
+        world = FakeWorld()
+        await world.like("everything for crashes", _everything_settled)
+        old, values, made = opens(world), world.vault(), len(world.secrets.made)
+        begun = len(world.writes)
+        if number is not None:
+            world.recorder.after = crash_after(begun + number)
+        _ask(world, "AccessPolicy", "app", "rotate")
+        for name in ASKED.values():
+            _ask(world, "ZillizCluster", "search", name)
+        try:
+            await world.settle()
+        except Crash:
+            world.recorder.after = None
+            world.new_operator().start()
+            await world.settle()
+        world.writes[:] = world.writes[begun:]
+        sound(world, keys=2)
+        for token in (*old, *opens(world)):
+            assert world.lets_in(token), token
+        assert not set(old) & set(opens(world))
+        for name in ASKED:
+            assert world.vault()[name] != values[name], name
+        assert len(world.secrets.made) - made == 5, "each exactly once"
+        return world
+
+    count = len((await renewed(None)).writes)
+    assert count > 15
+    for number in range(1, count + 1):
+        try:
+            await renewed(number)
+        except AssertionError as error:
+            raise AssertionError(f"after a crash at write {number}: {error}") from error
+
+
+async def _everything_settled(world: FakeWorld) -> None:
+    everything(world)
+    await world.settle()
+
+
+def _ask(world: FakeWorld, kind: str, name: str, what: str) -> None:
+    notes = {f"byoc.zilliz.com/{what}": "a leak"}
+    world.kube.edit(kind, name, PROJECT, lambda o: o["metadata"].setdefault("annotations", {}).update(notes))
 
 
 async def test_a_crash_after_any_write_of_a_deletion_ends_in_the_recycle_bin() -> None:

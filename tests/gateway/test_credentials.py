@@ -45,7 +45,9 @@ def test_two_passwords_open_until_the_end_of_the_older_and_milvus_sees_neither(
         assert gateway.rest(headers=bearer(NEW))[0] == 200
         status, body = gateway.rest(headers=bearer(OLD))
         assert (status, "expired_password" in json.loads(body)["message"]) == (401, True)
-        line = gateway.line(auth="password", subject="app", key_id="team/app/app", milvus_user="app", decision="allowed")
+        line = gateway.line(
+            auth="password", subject="app", key_id="team/app/app", milvus_user="app", decision="allowed"
+        )
         assert line["reason"] == "-"
         written = gateway.stdout.read_text() + gateway.stderr.read_text()
         for secret in (OLD, NEW, INNER, basic(OLD)[1], basic(NEW)[1]):

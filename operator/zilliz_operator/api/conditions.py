@@ -138,6 +138,7 @@ class Reason(StrEnum):
     API_REJECTED = "APIRejected"
     QUOTA_EXCEEDED = "QuotaExceeded"
     ROOT_PASSWORD_UNKNOWN = "RootPasswordUnknown"
+    PASSWORD_RESET = "PasswordReset"
     PROBE_FAILED = "ProbeFailed"
     CERTIFICATE_MISMATCH = "CertificateMismatch"
     NOT_DECLARED = "NotDeclared"
@@ -245,6 +246,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.API_REJECTED: ReasonInfo("The Kubernetes API refused one of our objects.", "Read the message: often a quota, an admission policy or a missing right of the operator."),
     Reason.QUOTA_EXCEEDED: ReasonInfo("A quota leaves no room.", "Raise the quota that the message names, or lower spec.size."),
     Reason.ROOT_PASSWORD_UNKNOWN: ReasonInfo("Milvus accepts neither the stored root password nor the default one. The door stays as it is.", "Restore Secret milvus-root in the cluster namespace, or reset root in Milvus' etcd as the operations page says."),
+    Reason.PASSWORD_RESET: ReasonInfo("An Event: Milvus knew one of our users by another password than ours, and it was set back.", "Find out who may change users in Milvus; clients were refused until then."),
     Reason.PROBE_FAILED: ReasonInfo("The door did something that it must not, or refused something that it must accept.", "Treat it as a security finding: the message says which check failed."),
     Reason.CERTIFICATE_MISMATCH: ReasonInfo("A gateway serves another certificate than the Secret holds.", "Wait a minute for the reload; if it stays, delete the gateway pod that the message names."),
     Reason.NOT_DECLARED: ReasonInfo("The DataPlane does not say what this promise is judged by.", "Set the field that the message names."),

@@ -44,7 +44,13 @@ def endpoint(*, host: str, ca_pem: str) -> dict[str, str]:
 
 
 def user_secret(
-    policy: AccessPolicy, subject: Subject, *, name: str, password: str, where: Mapping[str, str], marks: Mapping[str, str]
+    policy: AccessPolicy,
+    subject: Subject,
+    *,
+    name: str,
+    password: str,
+    where: Mapping[str, str],
+    marks: Mapping[str, str],
 ) -> Manifest:
     """A cluster user's Secret. `where`: the endpoint, when the policy means exactly one cluster; `marks`: its annotations."""
     values = {"username": subject.name, "password": password, "token": user_token(subject.name, password)}

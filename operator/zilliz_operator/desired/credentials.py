@@ -10,14 +10,18 @@ TECHNICAL_USERS_SECRET = "technical-users"  # noqa: S105
 STORE_SECRET = "store-credentials"  # noqa: S105
 ACCESS_KEY_ID = "accessKeyId"
 SECRET_ACCESS_KEY = "secretAccessKey"  # noqa: S105 - the name of a key
+ROOT_NEXT = "root-next"
+"""Root's new password, until Milvus is seen to take it."""
 TECHNICAL_SEED = "technical-seed"
 PREVIOUS_ACCESS_KEY_ID = "previousAccessKeyId"
 """While a rotation is on its way: the key before it, whose id alone is kept, so that it is known when it may go."""
 
 
-def root_secret(ctx: ClusterContext, *, password: str, db_admin: str) -> Manifest:
-    """Root's password, which only the operator uses, and the one of `db_admin`, the cluster's first user."""
-    return _secret(ctx, ROOT_SECRET, {"password": password, "db_admin": db_admin})
+def root_secret(ctx: ClusterContext, *, password: str, db_admin: str, coming: str | None = None) -> Manifest:
+    """Root's password, which only the operator uses, and the one of `db_admin`, the cluster's first user. `coming`: root's new one,
+    until Milvus takes it."""
+    values = {"password": password, "db_admin": db_admin} | ({ROOT_NEXT: coming} if coming else {})
+    return _secret(ctx, ROOT_SECRET, values)
 
 
 def technical_users(ctx: ClusterContext, *, seed: str) -> Manifest:

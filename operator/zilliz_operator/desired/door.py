@@ -158,7 +158,9 @@ def render(config: DoorConfig) -> DoorFiles:
         "keys.map": _lines(f"{key.digest} {key.key_id}:{key.user}:{key.expires}" for key in config.keys),
         "user-ends.map": _lines(f"{user.name} {user.ends}" for user in config.user_ends),
         "passwords.map": _lines(f"{key.digest} {key.key_id}:{key.user}:{key.expires}" for key in config.passwords),
-        "users.map": _lines(f"{user.name} {user.password}" for user in (*config.technical_users, *config.cluster_users)),
+        "users.map": _lines(
+            f"{user.name} {user.password}" for user in (*config.technical_users, *config.cluster_users)
+        ),
     }
     return DoorFiles(config=files, maps=maps)
 

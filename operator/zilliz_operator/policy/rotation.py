@@ -18,8 +18,7 @@ GRACE = timedelta(minutes=60)
 LONGEST_GRACE = timedelta(days=7)
 ROOT_AFTER = timedelta(days=90)
 """The age at which root's password is made anew."""
-MADE, ANSWERED = names.PREFIX + "made-at", names.PREFIX + "rotation-answered"
-PREVIOUS, PREVIOUS_UNTIL = names.PREFIX + "previous-digest", names.PREFIX + "previous-until"
+MADE, ANSWERED, PREVIOUS, PREVIOUS_UNTIL = "made-at", "rotation-answered", "previous-digest", "previous-until"
 _SHORTEST = 20
 """Characters of a credential that may be known by a plain SHA-256: ours have more. One that somebody put in by hand may be guessable,
 and gets no grace period, for its digest would outlive it."""
@@ -111,23 +110,25 @@ def names_nobody(value: str, subjects: Collection[tuple[str, str]]) -> str:
     return target if target.startswith(_KINDS) and (kind, name) not in subjects else ""
 
 
-def annotations(marks: Marks) -> dict[str, str]:
-    """The marks as they stand on the object."""
+def annotations(marks: Marks, *, of: str = "") -> dict[str, str]:
+    """The marks as they stand on the object. `of`: of which of its credentials, where it holds several."""
     found = {MADE: utc(marks.made) if marks.made else "", ANSWERED: marks.answered}
     if marks.previous:
         found |= {PREVIOUS: marks.previous.digest, PREVIOUS_UNTIL: utc(marks.previous.until)}
-    return {key: value for key, value in found.items() if value}
+    return {f"{names.PREFIX}{of}{key}": value for key, value in found.items() if value}
 
 
-def read(annotations: Mapping[str, str], *, born: datetime | None = None) -> Marks:
+def read(annotations: Mapping[str, str], *, of: str = "", born: datetime | None = None) -> Marks:
     """The marks of an object. One made before there were marks is as old as the object (`born`). What cannot be read, and a previous
     credential that would be valid for longer than we ever let one be, counts as absent."""
-    made = _time(annotations.get(MADE, "")) or born
-    digest, until = annotations.get(PREVIOUS, ""), _time(annotations.get(PREVIOUS_UNTIL, ""))
-    previous = Previous(digest, until) if _is_digest(digest) and until and made else None
-    if previous and made and not made <= previous.until <= made + LONGEST_GRACE:
+    made_at, answered, digest, until_at = (
+        annotations.get(f"{names.PREFIX}{of}{key}", "") for key in (MADE, ANSWERED, PREVIOUS, PREVIOUS_UNTIL)
+    )
+    made, until = _time(made_at) or born, _time(until_at)
+    previous = Previous(digest, until) if _is_digest(digest) and until else None
+    if previous and not (made and made <= previous.until <= made + LONGEST_GRACE):
         previous = None
-    return Marks(made=made, answered=annotations.get(ANSWERED, ""), previous=previous)
+    return Marks(made=made, answered=answered, previous=previous)
 
 
 def _is_digest(text: str) -> bool:

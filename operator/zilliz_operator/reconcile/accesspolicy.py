@@ -4,20 +4,19 @@ The clusters' own passes put keys, users and roles in force; they read the Secre
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from zilliz_operator.api import names
-from zilliz_operator.api.accesspolicy import AccessPolicy, Level, Subject, SubjectKind
+from zilliz_operator.api.accesspolicy import AccessPolicy, Level, Subject
 from zilliz_operator.api.base import utc
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.rolenames import roles_of
 from zilliz_operator.api.validate import validate
 from zilliz_operator.api.zillizcluster import ZillizCluster
-from zilliz_operator.desired import connection
 from zilliz_operator.desired.access import caveats, custom_roles
-from zilliz_operator.policy import drift
 from zilliz_operator.policy.access import USER
 from zilliz_operator.policy.entitlements import WITH_SECRET, Judged, ends, judge, secret_of
 from zilliz_operator.policy.status import FALSE, StepResult, conditions
@@ -28,6 +27,7 @@ from zilliz_operator.reconcile.ports import Manifest
 from zilliz_operator.reconcile.queue import Key, Outcome
 from zilliz_operator.reconcile.selection import missing, selects
 from zilliz_operator.reconcile.steps.errors import LATER
+from zilliz_operator.reconcile.subject_secrets import SubjectSecrets, dates, unanswered
 from zilliz_operator.reconcile.vault import decoded
 
 CONNECTION_KEYS = ("host", "port", "uri", "ca.crt")
@@ -88,15 +88,19 @@ class SubjectFound:
 
     entry: dict[str, Any]
     reason: Reason | None = None
+    look_at: datetime | None = None
+    """When the next thing is due with its credential."""
 
 
 class AccessPolicyReconciler:
     def __init__(self, world: World) -> None:
         self._world = world
+        self._secrets = SubjectSecrets(world)
 
     async def reconcile(self, key: Key) -> Outcome:
         raw = await self._world.hub.get("AccessPolicy", key.name, key.namespace)
         if raw is None:
+            self._world.last_uses.forget(key.namespace, key.name)
             return Outcome(alive=False)
         if raw["metadata"].get("deletionTimestamp"):
             return Outcome()
@@ -122,8 +126,9 @@ class AccessPolicyReconciler:
         notes = {c.ref: caveats(policy.spec.grants, version=c.status.version) for c in chosen if c.status.version}
         entries = per_cluster(chosen, raw, failed=_inexpressible(policy, chosen), notes=notes)
         ready = self._ready(subjects, entries, missing(selection, [c.metadata.name for c in existing]))
+        ready = replace(ready, message=ready.message + unanswered(policy))
         outcome = await self._write(raw, ready, {"clusters": entries, "subjects": [s.entry for s in subjects]})
-        return self._until_next_end(policy, outcome)
+        return self._until_next_end(policy, subjects, outcome)
 
     def _ready(
         self, subjects: Sequence[SubjectFound], entries: Sequence[dict[str, str]], absent: Sequence[str]
@@ -134,9 +139,11 @@ class AccessPolicyReconciler:
                 return StepResult(ConditionType.READY, FALSE, found.reason, message, again_in=LATER)
         return summary(entries, absent)
 
-    def _until_next_end(self, policy: AccessPolicy, outcome: Outcome) -> Outcome:
+    def _until_next_end(self, policy: AccessPolicy, found: Sequence[SubjectFound], outcome: Outcome) -> Outcome:
+        """Look again when a subject ends, is to be rotated, or loses its credential before."""
         now = self._world.clock.now()
         coming = [end for subject in policy.spec.subjects if (end := ends(policy, subject)) and end > now]
+        coming += [each.look_at for each in found if each.look_at and each.look_at > now]
         if not coming:
             return outcome
         wait = (min(coming) - now).total_seconds() + 0.5
@@ -199,33 +206,26 @@ class AccessPolicyReconciler:
         if secret is not None and not made_by(maker, secret):
             message = f"Secret {name} exists and is not this policy's: choose another secretName, or delete that Secret"
             return SubjectFound({**entry, "state": "Failed", "message": message}, Reason.SUBJECT_SECRET_TAKEN)
+        kept = None
         if maker == uid:
-            await self._keep(policy, subject, secret, chosen)
+            where = await self._connection(policy, chosen)
+            kept = await self._secrets.keep(policy, subject, secret, where=where)
+            if kept.reason is not None:
+                return SubjectFound({**entry, "state": "Failed", "message": kept.message}, kept.reason)
         message = why.message if why is not None else _taken(subject, chosen)
         if message:
             reason = why.reason if why is not None else Reason.SUBJECT_CONFLICT
             return SubjectFound({**entry, "state": "Failed", "message": message}, reason)
         given = [e.roles for found in judged for e in found.live if e.secret == f"{policy.metadata.namespace}/{name}"]
-        return SubjectFound({**entry, "roles": sorted(frozenset().union(*given) or roles_of(policy))})
+        entry |= {"roles": sorted(frozenset().union(*given) or roles_of(policy))}
+        entry |= dates(kept, used=self._last_use(policy, subject))
+        return SubjectFound(entry, look_at=kept.decision.look_at if kept and kept.decision else None)
 
-    async def _keep(
-        self, policy: AccessPolicy, subject: Subject, secret: Manifest | None, chosen: Sequence[ZillizCluster]
-    ) -> None:
-        """The Secret with its credential (made once, never changed here) and, for a single cluster, how to connect."""
-        stored = decoded(secret)
-        where = await self._connection(policy, chosen)
-        if subject.kind is SubjectKind.API_KEY:
-            token = stored.get("token") or self._world.randomness.token()
-            wanted = connection.api_key_secret(
-                policy, subject, name=secret_of(policy, subject), token=token, where=where
-            )
-        else:
-            password = stored.get("password") or self._world.randomness.password()
-            wanted = connection.user_secret(
-                policy, subject, name=secret_of(policy, subject), password=password, where=where
-            )
-        if secret is None or drift.needs_apply(wanted, secret):
-            await self._world.hub.apply(drift.stamped(wanted))
+    def _last_use(self, policy: AccessPolicy, subject: Subject) -> datetime | None:
+        """The latest use that is known, here or in the status."""
+        before = (s.last_used_at for s in policy.status.subjects if (s.kind, s.name) == (subject.kind, subject.name))
+        heard = self._world.last_uses.of(subject.kind, f"{policy.ref}/{subject.name}")
+        return max((at for at in (*before, heard) if at is not None), default=None)
 
     async def _connection(self, policy: AccessPolicy, chosen: Sequence[ZillizCluster]) -> dict[str, str]:
         if len(chosen) != 1:

@@ -28,7 +28,7 @@ from zilliz_operator.policy import claims, entitlements, versions
 from zilliz_operator.policy.access import FOREIGN_SHOWN, USER
 from zilliz_operator.policy.entitlements import WITH_SECRET, secret_of
 from zilliz_operator.policy.status import FALSE, UNKNOWN, StepResult, conditions
-from zilliz_operator.reconcile import accepted, children, recycle, statuses, vault
+from zilliz_operator.reconcile import accepted, children, recycle, renewal, statuses, vault
 from zilliz_operator.reconcile.accesspolicy import made_by
 from zilliz_operator.reconcile.canary import Canary
 from zilliz_operator.reconcile.dataplane import prefix_holder
@@ -227,6 +227,9 @@ class ClusterReconciler:
             marks=asked.marks,
             randomness=self._world.randomness,
         )
+        if self._world.leads():
+            notes, now = cluster.metadata.annotations, self._world.clock.now()
+            filled = renewal.renewed(filled, notes, now=now, randomness=self._world.randomness)
         await vault.keep(self._world.hub, filled, ctx, namespace=self._world.operator_namespace)
         return Pass(
             world=self._world,

@@ -148,6 +148,8 @@ class Pass:
     """Every child that this pass wants to exist; what is live and not here is pruned at the end."""
     written: list[str] = field(default_factory=list)
     config_hash: str = ""
+    passwords_reset: list[str] = field(default_factory=list)
+    """Users whose password in Milvus was not ours in this pass."""
     in_force: int = 0
     certificate_sha256: str = ""
     certificate_not_after: Any = None

@@ -36,7 +36,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
+class Held:
     """A subject's credential as its Secret holds it. `token`: what a client sends."""
 
     token: str = field(repr=False)
@@ -51,7 +51,7 @@ class Credential:
         return found
 
 
-def credential_of(kind: SubjectKind, secret: Manifest | None) -> Credential | None:
+def credential_of(kind: SubjectKind, secret: Manifest | None) -> Held | None:
     """What a Secret holds; None: nothing that opens anything."""
     values = decoded(secret)
     token = values.get("token", "")
@@ -61,7 +61,7 @@ def credential_of(kind: SubjectKind, secret: Manifest | None) -> Credential | No
     if secret is None or not token:
         return None
     metadata = secret["metadata"]
-    return Credential(token, rotation.read(metadata.get("annotations") or {}, born=_born(metadata)))
+    return Held(token, rotation.read(metadata.get("annotations") or {}, born=_born(metadata)))
 
 
 class SubjectSecrets:
@@ -113,7 +113,7 @@ class SubjectSecrets:
         secret: Manifest | None,
         *,
         decision: Decision,
-        there: Credential | None,
+        there: Held | None,
         where: Mapping[str, str],
     ) -> None:
         name, marks = secret_of(policy, subject), rotation.annotations(decision.marks)
@@ -128,17 +128,24 @@ class SubjectSecrets:
             await self._world.hub.apply(drift.stamped(wanted))
 
 
-def shown(kept: Kept, *, used: datetime | None) -> dict[str, str]:
-    """A subject's dates for its status."""
-    if kept.decision is None:
-        return {}
-    marks = kept.decision.marks
-    told = {
-        "rotatedAt": marks.made,
-        "rotatesAt": kept.decision.rotates_at,
-        "previousUntil": marks.previous.until if marks.previous else None,
-        "lastUsedAt": used,
-    }
+def unanswered(policy: AccessPolicy) -> str:
+    """What is to be said of a request that names a subject which the policy has not; empty: nothing."""
+    subjects = {(str(subject.kind), subject.name) for subject in policy.spec.subjects}
+    nobody = rotation.names_nobody(policy.metadata.annotations.get(ROTATE, ""), subjects)
+    return f"; annotation {ROTATE} names {nobody}, which is no subject here, so nothing was rotated" if nobody else ""
+
+
+def dates(kept: Kept | None, *, used: datetime | None) -> dict[str, str]:
+    """A subject's dates for its status. `kept` None: another policy makes the credential, and its status has the rest."""
+    told: dict[str, datetime | None] = {}
+    if kept is not None and kept.decision is not None:
+        marks = kept.decision.marks
+        told = {
+            "rotatedAt": marks.made,
+            "rotatesAt": kept.decision.rotates_at,
+            "previousUntil": marks.previous.until if marks.previous else None,
+        }
+    told["lastUsedAt"] = used
     return {key: utc(at) for key, at in told.items() if at is not None}
 
 

@@ -16,21 +16,43 @@ from zilliz_operator.api import names
 from zilliz_operator.api.base import utc
 from zilliz_operator.api.rolenames import TECHNICAL_PREFIX
 from zilliz_operator.desired.context import MILVUS, ClusterContext
-from zilliz_operator.desired.credentials import ACCESS_KEY_ID, PREVIOUS_ACCESS_KEY_ID, SECRET_ACCESS_KEY, TECHNICAL_SEED
+from zilliz_operator.desired.credentials import (
+    ACCESS_KEY_ID,
+    PREVIOUS_ACCESS_KEY_ID,
+    ROOT_NEXT,
+    SECRET_ACCESS_KEY,
+    TECHNICAL_SEED,
+)
 from zilliz_operator.desired.identity import KEYED
 from zilliz_operator.desired.manifest import manifest, secret_data
-from zilliz_operator.policy import drift
+from zilliz_operator.policy import drift, rotation
 from zilliz_operator.policy.storekeys import Cause, Held, Marks
 from zilliz_operator.reconcile.ports import KeyPair, Kube, Manifest, Secrets
 
 ROOT = "root"
+SEED_BEFORE = "technical-seed-before"
+"""The seed before, until every user in Milvus has the password that follows from the new one."""
 DB_ADMIN = "db_admin"
+RENEWED = (ROOT, DB_ADMIN, TECHNICAL_SEED)
+"""What is made anew on request or by age, each with marks of its own."""
 ROOT_SECURED = names.PREFIX + "root-secured"
 CLUSTER_USERS = names.PREFIX + "cluster-users"
 """Annotation: Milvus users made for policies and not dropped yet. Written before one is made and after it is dropped."""
 KEY_MADE, KEY_CAUSE, KEY_ASKED = "store-key-made", "store-key-cause", "store-key-asked"
 
-__all__ = ["ACCESS_KEY_ID", "DB_ADMIN", "ROOT", "SECRET_ACCESS_KEY", "Vault", "decoded", "fill", "keep", "vault_name"]
+__all__ = [
+    "ACCESS_KEY_ID",
+    "DB_ADMIN",
+    "ROOT",
+    "ROOT_NEXT",
+    "SECRET_ACCESS_KEY",
+    "SEED_BEFORE",
+    "Vault",
+    "decoded",
+    "fill",
+    "keep",
+    "vault_name",
+]
 
 
 def vault_name(cluster_id: str) -> str:
@@ -50,12 +72,21 @@ class Vault:
     """Of each component with a key pair: when and why that was made."""
     users: frozenset[str] = frozenset()
     """Milvus users made for policies and not dropped yet. Any other user of a name that a policy chose is somebody else's."""
+    renewals: Mapping[str, rotation.Marks] = field(default_factory=dict)
+    """Of each of `RENEWED`: when it was made, and which request it answered."""
 
     def password(self, user: str) -> str:
-        """Of root and db_admin as kept; a technical user's follows from the seed, so that a new one needs no write here."""
-        if user.startswith(TECHNICAL_PREFIX):
-            return _derived(self.values[TECHNICAL_SEED], user)
-        return self.values[user]
+        """What root and a technical user, and what people as db_admin, log in with."""
+        return self.inner(user) if user.startswith(TECHNICAL_PREFIX) else self.values[user]
+
+    def inner(self, user: str) -> str:
+        """What Milvus knows a user by whom only the doors log in. It follows from the seed, so that a new user needs no write here."""
+        return _derived(self.values[TECHNICAL_SEED], user)
+
+    def inner_before(self, user: str) -> str | None:
+        """The one before, while the seed is being changed."""
+        seed = self.values.get(SEED_BEFORE)
+        return _derived(seed, user) if seed else None
 
     def key_pair(self, component: str = MILVUS) -> KeyPair | None:
         """The key pair that `component` should run with."""
@@ -97,6 +128,16 @@ class Vault:
     def secured(self) -> "Vault":
         return replace(self, root_secured=True)
 
+    def root_changed(self) -> "Vault":
+        """Milvus took root's new password."""
+        values = dict(self.values)
+        values[ROOT] = values.pop(ROOT_NEXT)
+        return replace(self, values=values)
+
+    def seed_settled(self) -> "Vault":
+        """No user has a password of the seed before any more."""
+        return replace(self, values={name: value for name, value in self.values.items() if name != SEED_BEFORE})
+
     def manifest(self, ctx: ClusterContext, *, namespace: str) -> Manifest:
         return manifest(
             "Secret",
@@ -113,12 +154,18 @@ class Vault:
         for component, marks in self.keys.items():
             told = {KEY_MADE: utc(marks.made) if marks.made else "", KEY_CAUSE: marks.cause, KEY_ASKED: marks.asked}
             found |= {names.PREFIX + _key(component, name): str(value) for name, value in told.items() if value}
+        for name, renewal in self.renewals.items():
+            found |= rotation.annotations(renewal, of=_mark_prefix(name))
         return found
 
 
 def key_names(component: str) -> frozenset[str]:
     """The vault's keys of `component`'s key pair."""
     return frozenset(_key(component, name) for name in (ACCESS_KEY_ID, SECRET_ACCESS_KEY, PREVIOUS_ACCESS_KEY_ID))
+
+
+def _mark_prefix(name: str) -> str:
+    return name.replace("_", "-") + "-"
 
 
 def _key(component: str, name: str) -> str:
@@ -144,6 +191,8 @@ def fill(
     for component in KEYED:
         if kept.get(_key(component, ACCESS_KEY_ID)):  # a pair and the key before it belong together: all of one place
             spare = {name: value for name, value in spare.items() if name not in key_names(component)}
+    if kept.get(ROOT):  # the cluster namespace may lag behind a change that is done
+        spare.pop(ROOT_NEXT, None)
     known = {**spare, **kept}
     for user in (ROOT, DB_ADMIN):
         if not known.get(user):
@@ -153,11 +202,13 @@ def fill(
     annotations = (stored or {}).get("metadata", {}).get("annotations") or {}
     found = {component: _marks(component, annotations) for component in KEYED}
     keys = {component: each for component, each in found.items() if each is not None}
+    renewals = {name: rotation.read(annotations, of=_mark_prefix(name)) for name in RENEWED}
     return Vault(
         known,
         root_secured=annotations.get(ROOT_SECURED) == "true",
         marks=marks,
         keys=keys,
+        renewals=renewals,
         users=frozenset(annotations.get(CLUSTER_USERS, "").split(",")) - {""},
     )
 

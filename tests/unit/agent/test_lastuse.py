@@ -30,7 +30,11 @@ def seen(*lines: bytes) -> dict[str, int]:
 def test_the_minute_of_each_credential_that_was_let_in() -> None:
     lines = [line(), line(auth="password", key_id="team/app/app", subject="app"), line(key_id="team/b/x")]
     minute = 1_800_000_000
-    assert seen(*lines) == {"api_key:team/app/ingest": minute, "password:team/app/app": minute, "api_key:team/b/x": minute}
+    assert seen(*lines) == {
+        "api_key:team/app/ingest": minute,
+        "password:team/app/app": minute,
+        "api_key:team/b/x": minute,
+    }
 
 
 def test_a_refusal_is_no_use() -> None:

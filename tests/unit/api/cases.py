@@ -144,7 +144,14 @@ ACCESS: Spec = {
         {"kind": "Group", "name": "data-scientists"},
         {"kind": "ServiceAccount", "namespace": "ci", "name": "deployer"},
         {"kind": "ClusterUser", "name": "app_1", "secretName": "search-app", "rotateAfterDays": 90},
-        {"kind": "ApiKey", "name": "ingest", "secretName": "search-ingest", "expiresAt": "2027-01-31T00:00:00Z", "rotateAfterDays": 30, "graceMinutes": 0},
+        {
+            "kind": "ApiKey",
+            "name": "ingest",
+            "secretName": "search-ingest",
+            "expiresAt": "2027-01-31T00:00:00Z",
+            "rotateAfterDays": 30,
+            "graceMinutes": 0,
+        },
     ],
     "role": "DataViewer",
 }

@@ -51,14 +51,18 @@ def test_a_publicly_trusted_door_needs_no_authority() -> None:
 
 def test_subjects_secrets_belong_to_their_policy_and_carry_where_to_go() -> None:
     where = {"host": "door.test", "uri": "https://door.test:19530"}
-    user = connection.user_secret(POLICY, USER, name="app", password="pw", where=where)
-    key = connection.api_key_secret(POLICY, KEY, name="ingest", token="zbk_x", where={})
-    assert {"username": "app", "password": "pw", **where}.items() <= values(user).items()
+    marks = {"byoc.zilliz.com/made-at": "2026-11-26T12:00:00Z"}
+    user = connection.user_secret(POLICY, USER, name="app", password="pw", where=where, marks=marks)
+    key = connection.api_key_secret(POLICY, KEY, name="ingest", token="zbk_x", where={}, marks=marks)
+    assert {"username": "app", "password": "pw", "token": "app:pw", **where}.items() <= values(user).items()
     assert values(key)["token"] == "zbk_x" and "password" not in values(key) and "host" not in values(key)
     for secret in (user, key):
         assert secret["metadata"]["labels"]["byoc.zilliz.com/policy-uid"] == "policy-uid"
         assert secret["metadata"]["ownerReferences"][0]["kind"] == "AccessPolicy"
         assert secret["metadata"]["namespace"] == "team-a"
+        assert secret["metadata"]["annotations"] == marks
+    kinds = [secret["metadata"]["labels"]["byoc.zilliz.com/subject"] for secret in (user, key)]
+    assert kinds == ["ClusterUser", "ApiKey"]
 
 
 def test_cluster_secrets_hold_what_they_are_named_for() -> None:

@@ -76,12 +76,12 @@ def test_what_is_current_is_not_ended_as_the_one_before() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {rotation.PREVIOUS: "x" * 64},
-        {rotation.PREVIOUS_UNTIL: "soon"},
-        {rotation.PREVIOUS_UNTIL: "2026-11-26T13:00:00"},
-        {rotation.PREVIOUS_UNTIL: "2099-01-01T00:00:00Z"},
-        {rotation.PREVIOUS_UNTIL: "2026-11-25T00:00:00Z"},
-        {rotation.MADE: "x"},
+        {"byoc.zilliz.com/" + rotation.PREVIOUS: "x" * 64},
+        {"byoc.zilliz.com/" + rotation.PREVIOUS_UNTIL: "soon"},
+        {"byoc.zilliz.com/" + rotation.PREVIOUS_UNTIL: "2026-11-26T13:00:00"},
+        {"byoc.zilliz.com/" + rotation.PREVIOUS_UNTIL: "2099-01-01T00:00:00Z"},
+        {"byoc.zilliz.com/" + rotation.PREVIOUS_UNTIL: "2026-11-25T00:00:00Z"},
+        {"byoc.zilliz.com/" + rotation.MADE: "x"},
     ],
 )
 def test_marks_that_we_never_wrote_open_nothing(change: dict[str, str]) -> None:
@@ -104,7 +104,9 @@ VALUES = {
 @pytest.mark.parametrize(("value", "meant"), VALUES.items())
 def test_whom_a_request_means(value: str, meant: tuple[bool, bool]) -> None:
     subjects = {("ClusterUser", "app"), ("ApiKey", "app")}
-    assert tuple(bool(request_mark(value, kind=kind, name=name)) for kind, name in sorted(subjects, reverse=True)) == meant
+    assert (
+        tuple(bool(request_mark(value, kind=kind, name=name)) for kind, name in sorted(subjects, reverse=True)) == meant
+    )
     assert names_nobody(value, subjects) == ("ApiKey/ap" if value.startswith("ApiKey/ap ") else "")
 
 

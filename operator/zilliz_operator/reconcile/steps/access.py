@@ -15,8 +15,9 @@ from zilliz_operator.policy.status import FALSE, ON_ITS_WAY, TRUE, UNKNOWN, Step
 from zilliz_operator.reconcile import vault
 from zilliz_operator.reconcile.pass_ import Pass
 from zilliz_operator.reconcile.ports import DoorAddress, Grant
-from zilliz_operator.reconcile.steps import door, users
-from zilliz_operator.reconcile.steps.errors import LATER, SOON
+from zilliz_operator.reconcile.steps import door, passwords, users
+from zilliz_operator.reconcile.steps import root as root_password
+from zilliz_operator.reconcile.steps.errors import SOON
 from zilliz_operator.reconcile.vault import ROOT
 
 TYPE = ConditionType.ACCESS_APPLIED
@@ -25,7 +26,6 @@ NAMED = 10
 """Strangers that the message names; status.foreign has more of them."""
 PUBLIC_KEEPS = "any user still sees the server's version, and segments and replicas of every collection"
 """What servers before 2.5 tell everybody who can log in, with no grant that could be taken away."""
-DEFAULT_ROOT_PASSWORD = "Milvus"  # noqa: S105 - the server's published default, which this step removes
 
 
 async def apply(p: Pass) -> StepResult:
@@ -46,24 +46,11 @@ async def apply(p: Pass) -> StepResult:
 
 
 async def _through(p: Pass, address: DoorAddress) -> StepResult:
-    milvus, root = p.world.milvus, p.vault.password(ROOT)
-    if not await milvus.login_works(address, user=ROOT, password=root):
-        if not await milvus.login_works(address, user=ROOT, password=DEFAULT_ROOT_PASSWORD):
-            message = (
-                "Milvus accepts neither root's stored password nor the default one: somebody changed it. "
-                f"Put the right one into key {ROOT} of Secret {p.world.operator_namespace}/"
-                f"{vault.vault_name(p.ctx.cluster_id)}"
-            )
-            return StepResult(TYPE, FALSE, Reason.ROOT_PASSWORD_UNKNOWN, message, again_in=LATER)
-        await milvus.change_password(address, user=ROOT, old=DEFAULT_ROOT_PASSWORD, new=root)
-        p.written.append("root password")
-    if not p.vault.root_secured:
-        if await milvus.login_works(address, user=ROOT, password=DEFAULT_ROOT_PASSWORD):
-            return StepResult(TYPE, FALSE, Reason.PROGRESSING, "the default password is still accepted", again_in=SOON)
-        p.vault = p.vault.secured()
-        await vault.keep(p.world.hub, p.vault, p.ctx, namespace=p.world.operator_namespace)
-        p.repeat_at_once = True
-    shown = await milvus.roles(address, password=root)
+    waits = await root_password.secure(p, address)
+    if waits is not None:
+        return waits
+    root = p.vault.password(ROOT)
+    shown = await p.world.milvus.roles(address, password=root)
     plans = planned.roles(
         wanted=(wanted := _wanted_roles(p)),
         found=desired_access.as_shown(shown, version=p.ctx.version),
@@ -114,4 +101,5 @@ def _said(p: Pass, *, roles: int, users_: int) -> str:
     return (
         f"default root password refused; public has no grants{left}; {roles} roles and {users_} users as the policies want"
         + (f"; not made by us, left alone: {', '.join(named)}" if named else "")
+        + (f"; {reset}" if (reset := passwords.told(p)) else "")
     )

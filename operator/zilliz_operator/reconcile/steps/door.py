@@ -8,22 +8,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from zilliz_operator.api import names
-from zilliz_operator.api.accesspolicy import SubjectKind
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.dataplane import OperatorPath
 from zilliz_operator.api.exceptions import NotReady, ZillizError
-from zilliz_operator.api.rolenames import technical_user
 from zilliz_operator.api.zillizcluster import ClientAuth, Exposure
 from zilliz_operator.desired.context import COMPONENT_LABEL, GATEWAY
-from zilliz_operator.desired.door import NEVER, DoorConfig, DoorFiles, DoorKey, TechnicalUser, milvus_host, render
+from zilliz_operator.desired.door import DoorConfig, DoorFiles, TechnicalUser, milvus_host, render
 from zilliz_operator.policy import allowlist
 from zilliz_operator.policy.allowlist import Admission
-from zilliz_operator.policy.entitlements import Credential, credentials, technical_users
+from zilliz_operator.policy.entitlements import credentials, technical_users
 from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult
-from zilliz_operator.reconcile.accesspolicy import made_by
 from zilliz_operator.reconcile.pass_ import Door, Pass
 from zilliz_operator.reconcile.ports import Attestation, DoorAddress, Manifest
-from zilliz_operator.reconcile.steps import users
+from zilliz_operator.reconcile.steps import bearers, users
 from zilliz_operator.reconcile.steps.errors import SOON, waits
 from zilliz_operator.reconcile.vault import decoded
 
@@ -45,7 +42,7 @@ async def files(p: Pass) -> DoorFiles:
     """The gateway's configuration as this pass wants it. Raises NotReady while mutual TLS is asked for and a part is missing."""
     admitted, plane = admission(p), p.ctx.data_plane
     client_ca, operator_certificates = await _mutual_tls(p)
-    known = keys(p)
+    known, people = bearers.keys(p), bearers.passwords(p)
     behind_keys = {*technical_users(credentials(p.entitled.live)), *(key.user for key in known)}
     return render(
         DoorConfig(
@@ -58,8 +55,10 @@ async def files(p: Pass) -> DoorFiles:
             workloads_listed=bool(admitted.workloads),
             user_ends=tuple(users.ends(p)),
             keys=tuple(known),
-            technical_users=tuple(
-                TechnicalUser(name=user, password=p.vault.password(user)) for user in sorted(behind_keys)
+            technical_users=tuple(TechnicalUser(name=user, password=p.vault.inner(user)) for user in sorted(behind_keys)),
+            passwords=tuple(people),
+            cluster_users=tuple(
+                TechnicalUser(name=user, password=p.vault.inner(user)) for user in sorted(bearers.users(p))
             ),
             min_tls=p.ctx.spec.tls.min_version,
             client_ca_pem=client_ca,
@@ -84,29 +83,6 @@ async def _mutual_tls(p: Pass) -> tuple[str | None, tuple[str, ...]]:
         raise NotReady("the operator's own client certificate is not issued yet")
     leaf = x509.load_pem_x509_certificate(own.encode()).public_bytes(Encoding.DER)
     return authority, (hashlib.sha256(leaf).hexdigest(),)
-
-
-def keys(p: Pass) -> list[DoorKey]:
-    """API keys of all policies, by digest, with their ends. One that has ended stays, ended by our clock too: its bearer is told so."""
-    found = [_key(p, each, ended=True) for each in credentials(p.entitled.ended)]
-    found += [_key(p, each, ended=False) for each in credentials(p.entitled.live)]
-    return list({key.digest: key for key in found if key is not None}.values())
-
-
-def _key(p: Pass, credential: Credential, *, ended: bool) -> DoorKey | None:
-    secret = p.subject_secrets.get(credential.secret)
-    if credential.kind is not SubjectKind.API_KEY or not made_by(credential.owner_uid, secret):
-        return None
-    token = decoded(secret).get("token", "")
-    if not token:
-        return None
-    end = credential.ends
-    return DoorKey(
-        digest=hashlib.sha256(token.encode()).hexdigest(),
-        key_id=f"{credential.policy}/{credential.name}",
-        user=technical_user(credential.roles),
-        expires=0 if ended else NEVER if end is None else int(end.timestamp()),
-    )
 
 
 def pods(p: Pass) -> list[Manifest]:
@@ -179,6 +155,9 @@ async def attest(p: Pass) -> StepResult:
     if not p.config_hash:
         return waits(TYPE, for_=ConditionType.WORKLOAD_READY)
     answers = await (_through_balancer(p, found) if by_balancer(p) else _each(p, found))
+    for answer in answers:
+        if isinstance(answer, Attestation):
+            p.world.last_uses.told(answer.used, now=p.world.clock.now())
     current = [a for a in answers if isinstance(a, Attestation) and a.config == p.config_hash]
     p.in_force = len(current)
     certificate = await _certificate(p)

@@ -16,6 +16,7 @@ from zilliz_operator.reconcile import vault
 from zilliz_operator.reconcile.accesspolicy import made_by
 from zilliz_operator.reconcile.pass_ import Pass
 from zilliz_operator.reconcile.ports import DoorAddress
+from zilliz_operator.reconcile.steps import passwords
 from zilliz_operator.reconcile.vault import DB_ADMIN, ROOT, decoded
 
 
@@ -82,9 +83,9 @@ async def apply(p: Pass, address: DoorAddress, root: str, seen: Seen) -> None:
             await milvus.create_user(address, password=root, user=user, user_password=want.password)
             p.written.append(f"user {user}")
         elif not await milvus.login_works(address, user=user, password=want.password):
-            await milvus.set_user_password(address, password=root, user=user, user_password=want.password)
-            p.written.append(f"password of {user}")
+            await passwords.set_right(p, address, user)
         await _membership(p, address, root, user, wanted=want.roles, found=seen.users.get(user, frozenset()))
+    await passwords.settled(p)
 
 
 async def _membership(
@@ -118,13 +119,12 @@ async def _remember(p: Pass, users: frozenset[str]) -> None:
 
 def _built_in(p: Pass) -> dict[str, Wanted]:
     behind_keys = technical_users(credentials(p.entitled.live))
-    technical = {user: Wanted(roles, p.vault.password(user)) for user, roles in behind_keys.items()}
-    return {**technical, DB_ADMIN: Wanted(frozenset({ADMIN_ROLE}), p.vault.password(DB_ADMIN))}
+    technical = {user: Wanted(roles, p.vault.inner(user)) for user, roles in behind_keys.items()}
+    return {**technical, DB_ADMIN: Wanted(frozenset({ADMIN_ROLE}), p.vault.inner(DB_ADMIN))}
 
 
 def _named(p: Pass) -> dict[str, Wanted]:
-    found = ((each, decoded(p.subject_secrets[each.secret])) for each in _of_policies(p))
-    return {each.name: Wanted(each.roles, secret["password"]) for each, secret in found}
+    return {each.name: Wanted(each.roles, p.vault.inner(each.name)) for each in _of_policies(p)}
 
 
 def _of_policies(p: Pass) -> list[Credential]:

@@ -18,7 +18,7 @@ from zilliz_operator.reconcile.ports import Manifest
 from zilliz_operator.reconcile.steps import door, pods
 from zilliz_operator.reconcile.steps.errors import SOON
 from zilliz_operator.reconcile.steps.pods import KEY_MARK
-from zilliz_operator.reconcile.vault import ROOT, decoded
+from zilliz_operator.reconcile.vault import ROOT, ROOT_NEXT, decoded
 
 TYPE = ConditionType.WORKLOAD_READY
 RESTARTED_AT = names.PREFIX + "restarted-at"
@@ -31,7 +31,12 @@ async def run(p: Pass) -> StepResult:
     p.config_hash = rendered.hash
     front = gateway.objects(p.ctx, files=rendered, image=_gateway_image(p))
     secrets = [
-        credentials.root_secret(p.ctx, password=p.vault.password(ROOT), db_admin=p.vault.password("db_admin")),
+        credentials.root_secret(
+            p.ctx,
+            password=p.vault.password(ROOT),
+            db_admin=p.vault.password("db_admin"),
+            coming=p.vault.values.get(ROOT_NEXT),
+        ),
         credentials.technical_users(p.ctx, seed=p.vault.values[TECHNICAL_SEED]),
     ]
     missing = _missing(p)
