@@ -196,6 +196,7 @@ async def test_a_name_that_somebody_elses_user_has_is_refused_until_that_is_gone
     assert "app" in found["message"] and "drop" in found["message"]
     assert (server.passwords["app"], server.members["app"]) == ("theirs", {"admin"})
     assert world.door_file("user-ends.map") == []
+    assert world.lets_in("app:theirs"), "its password is for Milvus to judge"
     assert len(world.door_file("keys.map")) == 1, "the policy's other subject is not disturbed"
     world.kube.remove("AccessPolicy", "app", PROJECT)
     await world.settle()
@@ -206,7 +207,7 @@ async def test_a_name_that_somebody_elses_user_has_is_refused_until_that_is_gone
     world.new_operator().start()
     await world.settle()
     assert world.ready("app", "AccessPolicy")["status"] == "True"
-    assert server.passwords["app"] == world.secret("app-user", PROJECT)["password"]
+    assert world.lets_in(world.secret("app-user", PROJECT)["token"])
 
 
 async def test_a_user_is_known_as_ours_by_its_password_when_the_memory_is_lost(world: FakeWorld) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from zilliz_operator.api import names
-from zilliz_operator.api.accesspolicy import AccessPolicy, Level, Subject
+from zilliz_operator.api.accesspolicy import AccessPolicy, Level, Subject, SubjectKind
 from zilliz_operator.api.base import utc
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.rolenames import roles_of

@@ -12,7 +12,6 @@ from zilliz_operator.api.rolenames import is_our_role
 from zilliz_operator.desired import access as desired_access
 from zilliz_operator.policy import access as planned
 from zilliz_operator.policy.status import FALSE, ON_ITS_WAY, TRUE, UNKNOWN, StepResult
-from zilliz_operator.reconcile import vault
 from zilliz_operator.reconcile.pass_ import Pass
 from zilliz_operator.reconcile.ports import DoorAddress, Grant
 from zilliz_operator.reconcile.steps import door, passwords, users

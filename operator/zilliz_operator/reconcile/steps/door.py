@@ -55,7 +55,9 @@ async def files(p: Pass) -> DoorFiles:
             workloads_listed=bool(admitted.workloads),
             user_ends=tuple(users.ends(p)),
             keys=tuple(known),
-            technical_users=tuple(TechnicalUser(name=user, password=p.vault.inner(user)) for user in sorted(behind_keys)),
+            technical_users=tuple(
+                TechnicalUser(name=user, password=p.vault.inner(user)) for user in sorted(behind_keys)
+            ),
             passwords=tuple(people),
             cluster_users=tuple(
                 TechnicalUser(name=user, password=p.vault.inner(user)) for user in sorted(bearers.users(p))
