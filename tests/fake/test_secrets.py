@@ -3,11 +3,13 @@
 import base64
 import logging
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from tests.fake.outside import unavailable
 from tests.fake.world import PROJECT, SYSTEM, FakeWorld
+from zilliz_operator.reconcile.ports import Manifest
 
 
 def forms(value: str) -> list[str]:
@@ -40,7 +42,19 @@ async def live_through_everything(world: FakeWorld) -> None:
     await world.settle()
     world.recorder.before = None
     await world.pass_time(timedelta(minutes=5))
+    world.server().passwords["app"] = "somebody-else"
+    requests = {"ZillizCluster/search": ("root", "db-admin", "technical-users"), "AccessPolicy/app": ("",)}
+    for of, what in requests.items():
+        kind, _, name = of.partition("/")
+        notes = {f"byoc.zilliz.com/rotate-{each}".rstrip("-"): "a leak" for each in what}
+        world.kube.edit(kind, name, PROJECT, partial(_noted, notes))
+    await world.settle()
     assert world.ready()["status"] == "True"
+    assert world.status("app", "AccessPolicy")["subjects"][0]["previousUntil"]
+
+
+def _noted(notes: dict[str, str], obj: Manifest) -> None:
+    obj["metadata"].setdefault("annotations", {}).update(notes)
 
 
 def _bug(what: str) -> None:
@@ -69,17 +83,20 @@ async def test_no_secret_leaves_the_secrets(world: FakeWorld, everything_logged:
 
 async def test_each_secret_is_where_it_is_needed_and_nowhere_else(world: FakeWorld) -> None:
     await live_through_everything(world)
+    inner = dict(line.split() for line in world.door_file("users.map"))
     space, vault = world.space(), f"credentials-{world.id_of()}"
     allowed = {
         world.vault()["root"]: {(SYSTEM, vault), (space, "milvus-root")},
         world.vault()["db_admin"]: {(SYSTEM, vault), (space, "milvus-root"), (PROJECT, "search-connection")},
         world.vault()["technical-seed"]: {(SYSTEM, vault), (space, "technical-users")},
-        dict(line.split() for line in world.door_file("users.map"))["zt_viewer"]: {(space, "gateway-maps")},
+        **{inner[user]: {(space, "gateway-maps")} for user in ("zt_viewer", "app", "db_admin")},
         world.vault()["secretAccessKey"]: {(SYSTEM, vault), (space, "store-credentials")},
         world.secret("ingest-key", PROJECT)["token"]: {(PROJECT, "ingest-key")},
         world.secret("app-user", PROJECT)["password"]: {(PROJECT, "app-user")},
     }
-    for value, places in allowed.items():
+    made_anew = set(world.secrets.made) - allowed.keys()
+    assert len(made_anew) >= 5, "each has been made anew once"
+    for value, places in {**allowed, **dict.fromkeys(made_anew, set())}.items():
         found = {
             (s["metadata"]["namespace"], s["metadata"]["name"])
             for s in world.kube.find("Secret")

@@ -234,7 +234,10 @@ class FakeWorld:
         """Whether the door and then Milvus accept what a client sends, by the files that the gateways were given last."""
         digest, now = hashlib.sha256(token.encode()).hexdigest(), self.clock.now().timestamp()
         users = dict(line.split() for line in self.door_file("users.map", name))
+        ends = dict(line.split() for line in self.door_file("user-ends.map", name))
         who = token.partition(":")[0]
+        if ":" in token and int(ends.get(who, now + 1)) <= now:
+            return False
         file = "passwords.map" if ":" in token else "keys.map"
         if ":" in token and who not in users:
             return self.server(name).accepts(who, token.partition(":")[2])
