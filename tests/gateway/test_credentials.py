@@ -72,7 +72,9 @@ def test_what_milvus_knows_a_user_by_opens_nothing_from_outside(
         assert len(answers) == 1, "a stranger learns which users there are"
         assert answers.pop().startswith("UNAUTHENTICATED: auth check failure")
         (sent, _) = [call.headers["authorization"] for call in milvus.calls[begun:]]
-        assert sent == basic(f"app:{digest(f'app:{INNER}')}")[1], "nothing that a client made up is tried on a user of ours"
+        assert sent == basic(f"app:{digest(f'app:{INNER}')}")[1], (
+            "nothing that a client made up is tried on a user of ours"
+        )
         assert gateway.line(subject="app", decision="denied", reason="milvus_unauthenticated")["key_id"] == "-"
         with gateway.channel(client=gateway.pki.operator) as channel:
             assert ask(channel, basic(f"app:{INNER}")) == "OK", "the operator looks whether Milvus still knows it"

@@ -158,6 +158,8 @@ _AUDIT, _BACKUP, _TLS, _SUMMARY = (
 
 _CEL = "tests/apiserver/test_crds.py::test_refuses_and_names_the_field_and_the_remedy"
 _WHO = "tests/gateway/test_who.py"
+_CREDENTIALS = "tests/gateway/test_credentials.py"
+_RENEWAL = "tests/fake/test_credentials.py"
 _WIRE = "tests/gateway/test_tls.py"
 _STORE = "tests/stores/test_seaweedfs.py"
 _IDENTITIES = "tests/stores/test_identities.py"
@@ -177,11 +179,11 @@ PROMISES: Final[tuple[Promise, ...]] = (
     _none("data-security-measures", _GENERAL, "This document summarizes key measures and policies that Zilliz Cloud implements to safeguard your data comprehensively."),
     _none("account", _ACCOUNT, "Zilliz Cloud protects user data from registration onwards by:"),
     Promise("account-algorithms", "Using advanced cryptographic algorithms (SHA-256, bcrypt).", _ACCOUNT, Claim.PARTLY, _C.ACCESS_APPLIED,
-            (f"{_WHO}::test_a_key_becomes_its_technical_user",),
-            "The door knows API keys by their SHA-256 only. Milvus keeps passwords as bcrypt hashes of cost 4, which is low, and has no setting for it: ours are 24 random characters for that reason."),
+            (f"{_WHO}::test_a_key_becomes_its_technical_user", f"{_CREDENTIALS}::test_two_passwords_open_until_the_end_of_the_older_and_milvus_sees_neither", f"{_RENEWAL}::test_while_the_secret_is_gone_nobody_is_let_in_and_milvus_never_knew_the_password"),
+            "The door knows API keys and the passwords of cluster users by their SHA-256 only, which is enough for 128 random bits and more: it looks one up in every request, where bcrypt would take a quarter of a second. Nothing else has to be recognised later. Milvus knows its users by passwords of its own, and keeps them as bcrypt hashes of cost 4, which is low, and has no setting for it: they have 256 bits for that reason."),
     Promise("account-no-storage", "Adhering to strict policies against internal storage of usernames and passwords.", _ACCOUNT, Claim.PARTLY, _C.ACCESS_APPLIED,
             ("tests/fake/test_secrets.py::test_no_secret_leaves_the_secrets", "tests/node/test_secrets.py::test_no_secret_is_seen_anywhere", f"{_WHO}::TestAudit::test_no_secret_is_written_anywhere", "tests/unit/adapters/test_kube.py::test_a_refused_secret_is_never_quoted", "tests/unit/api/test_validate.py::test_input_values_never_reach_a_message"),
-            "Generated credentials live in Secrets of your own Kubernetes and nowhere else, no user's key is kept. The technical users' passwords have to be kept in the cluster namespace, since the door logs in with them."),
+            "Generated credentials live in Secrets of your own Kubernetes and nowhere else. A subject's key or password is in its one Secret alone: neither the operator, nor the door, nor Milvus keeps it. What the door logs in to Milvus with has to be kept in the cluster namespace; it opens nothing from outside."),
     Promise("vpc-isolation", "Zilliz implements isolation between your VPC and ours to ensure data security in our BYOC solution.", _VPC, Claim.PARTLY, _C.VPC_ISOLATED,
             (f"{_CLOUD}::test_vpcs_apart", f"{_CLOUD}::test_a_peering_is_found_while_it_waits_and_once_it_is_active_and_not_after", f"{_CLOUD}::test_a_shared_transit_gateway_is_found", f"{_CLOUD}::test_a_route_to_the_other_is_found_also_by_a_prefix_list", "tests/unit/policy/test_vpc.py::test_each_link_is_found_named_and_can_be_declared", _CEL),
             "Control plane and data plane are both yours, nothing of them reaches a vendor. On a DataPlane with cloud aws peering, transit gateways and routes between the two VPCs are looked for, and whatever is not declared breaks this. Shown against a simulator of AWS; elsewhere there is no VPC to look at."),
@@ -204,8 +206,8 @@ PROMISES: Final[tuple[Promise, ...]] = (
     Promise("sso", "Supports Single Sign-On (SSO).", _AUTHENTICATION, Claim.NOT_YET, _C.ACCESS_APPLIED, (), "DataPlane.spec.sso is there; the doors do not accept tokens yet."),
     Promise("mfa", "Supports Multi-Factor Authentication (MFA).", _AUTHENTICATION, Claim.NOT_YET, _C.ACCESS_APPLIED, (_CEL,), "AccessPolicy.spec.requireMFA is there and refused where there can be no second factor; the doors do not accept tokens yet."),
     Promise("keys", "Provides cluster access through API keys and cluster credentials.", _AUTHENTICATION, Claim.KEPT, _C.ACCESS_APPLIED,
-            ("tests/node/test_quickstart.py::test_pymilvus_is_let_in_or_told_why_not", "tests/node/test_quickstart.py::test_a_key_ends_when_it_expires", f"{_WHO}::test_a_key_becomes_its_technical_user", f"{_WHO}::test_a_persons_password_is_for_milvus_to_judge", f"{_WHO}::test_refusals_have_a_reason_in_grpc_and_rest"),
-            "AccessPolicy subjects ApiKey and ClusterUser; credentials are generated into Secrets of your project."),
+            ("tests/node/test_quickstart.py::test_pymilvus_is_let_in_or_told_why_not", "tests/node/test_quickstart.py::test_a_key_ends_when_it_expires", f"{_WHO}::test_a_key_becomes_its_technical_user", f"{_WHO}::test_a_persons_password_is_for_milvus_to_judge", f"{_WHO}::test_refusals_have_a_reason_in_grpc_and_rest", f"{_RENEWAL}::test_a_request_makes_both_anew_once_and_the_old_ones_end_after_the_grace", f"{_RENEWAL}::test_the_grace_ends_while_the_operator_is_down", "tests/faults/test_crash.py::test_a_crash_after_any_write_of_a_renewal_locks_nobody_out_and_renews_once"),
+            "AccessPolicy subjects ApiKey and ClusterUser; credentials are generated into Secrets of your project, and rotated by age and on request with the old one valid beside the new one for a while."),
     _pointer("authentication-details", _AUTHENTICATION, "For details, refer to Authentication."),
     _none("access", _ACCESS, "Granular and role-based access control:"),
     Promise("hierarchy", "Hierarchical permissions (organization, project, cluster).", _ACCESS, Claim.PARTLY, _C.ACCESS_APPLIED,
