@@ -96,7 +96,7 @@ async def test_each_secret_is_where_it_is_needed_and_nowhere_else(world: FakeWor
     }
     made_anew = set(world.secrets.made) - allowed.keys()
     assert len(made_anew) >= 5, "each has been made anew once"
-    for value, places in {**allowed, **dict.fromkeys(made_anew, set())}.items():
+    for value, places in {**allowed, **{key: set() for key in made_anew}}.items():
         found = {
             (s["metadata"]["namespace"], s["metadata"]["name"])
             for s in world.kube.find("Secret")
