@@ -1,6 +1,7 @@
 """Passwords and keys that are rotated: both open during the grace period, and the end comes by the gateway's own clock."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
 
@@ -58,6 +59,34 @@ def test_two_passwords_open_until_the_end_of_the_older_and_milvus_sees_neither(
             assert secret not in written
     finally:
         milvus.users = PASSWORDS
+
+
+def test_no_call_is_refused_while_a_password_is_rotated(
+    make_gateway: Callable[..., Gateway], milvus: FakeMilvus
+) -> None:
+    milvus.users = {**PASSWORDS, "app": INNER}
+    gateway = make_gateway(cluster_users=(USER,), passwords=(password(OLD),)).start()
+    answers: list[str] = []
+    done = threading.Event()
+
+    def call_on() -> None:
+        with gateway.channel() as channel:
+            while not done.is_set():
+                answers.append(ask(channel, basic(OLD)))
+
+    caller = threading.Thread(target=call_on)
+    caller.start()
+    try:
+        until("the first answers", lambda: len(answers) > 5)
+        end = int(time.time()) + 3600
+        gateway.wait_in_force(gateway.change(passwords=(password(NEW), password(OLD, expires=end))))
+        seen = len(answers)
+        until("answers after the change", lambda: len(answers) > seen + 5)
+    finally:
+        done.set()
+        caller.join(20)
+        milvus.users = PASSWORDS
+    assert set(answers) == {"OK"}
 
 
 def test_what_milvus_knows_a_user_by_opens_nothing_from_outside(

@@ -211,7 +211,8 @@ class AccessPolicyReconciler:
             where = await self._connection(policy, chosen)
             kept = await self._secrets.keep(policy, subject, secret, where=where)
             if kept.reason is not None:
-                return SubjectFound({**entry, "state": "Failed", "message": kept.message}, kept.reason)
+                state = "Pending" if kept.reason is Reason.PROGRESSING else "Failed"
+                return SubjectFound({**entry, "state": state, "message": kept.message}, kept.reason)
         message = why.message if why is not None else _taken(subject, chosen)
         if message:
             reason = why.reason if why is not None else Reason.SUBJECT_CONFLICT
