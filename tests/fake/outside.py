@@ -118,6 +118,8 @@ class Server:
     passwords: dict[str, str] = field(default_factory=lambda: {"root": DEFAULT_PASSWORD})
     members: dict[str, set[str]] = field(default_factory=dict)
     grants: dict[str, set[Grant]] = field(default_factory=lambda: {"public": set()})
+    late: dict[str, set[str]] = field(default_factory=dict)
+    """User → the roles by which the server lets it act, while its caches are behind."""
     starts: int = 0
     stubborn_default: bool = False
     """Goes on accepting the default password for a while, as caches do."""
@@ -155,6 +157,16 @@ class FakeMilvus:
 
     async def login_works(self, door: DoorAddress, *, user: str, password: str) -> bool:
         return self._server(door, "login").accepts(user, password)
+
+    async def held(self, door: DoorAddress, *, user: str, password: str, marks: Sequence[str]) -> frozenset[str] | None:
+        server = self._server(door, "held")
+        if not server.accepts(user, password):
+            return None
+        held = server.late.get(user, server.members.get(user, set()))
+        users = {
+            each.object_name for role in held for each in server.grants.get(role, ()) if each.object_type == "User"
+        }
+        return frozenset(mark for mark in marks if users & {mark, "*"})
 
     async def change_password(self, door: DoorAddress, *, user: str, old: str, new: str) -> None:
         server = self._server(door, "change password")

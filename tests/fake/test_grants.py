@@ -23,13 +23,15 @@ GRANTS = {
 
 
 def custom(world: FakeWorld) -> dict[str, set[Grant]]:
-    return {role: grants for role, grants in world.server().grants.items() if role.startswith("zg_")}
+    found = {role: grants for role, grants in world.server().grants.items() if role.startswith("zg_")}
+    return {role: {each for each in grants if each.object_name != role} for role, grants in found.items()}
 
 
 def rights(world: FakeWorld, user: str) -> set[str]:
     """What a user may do, by the roles of policies' own grants."""
     server = world.server()
-    return {each.privilege for role in server.members.get(user, ()) for each in server.grants.get(role, ())}
+    roles = server.members.get(user, ())
+    return {each.privilege for role in roles for each in server.grants.get(role, ()) if each.object_name != role}
 
 
 async def begin(world: FakeWorld, **spec: object) -> None:
@@ -182,7 +184,50 @@ async def test_what_others_gave_a_user_of_ours_is_taken_back(world: FakeWorld) -
     world.new_operator().start()
     await world.settle()
     assert world.server().members["app"] == {role}
-    assert world.server().grants[role] == {GRANTS["Search"]}
+    assert custom(world)[role] == {GRANTS["Search"]}
+
+
+async def test_nothing_is_said_to_be_in_force_before_the_server_treats_the_user_so(world: FakeWorld) -> None:
+    """Its caches learn of memberships late, or not at all until the order is given again."""
+    await begin(world)
+    (role,) = custom(world)
+    world.server().late["app"] = set()
+    world.access_policy("more", subjects=[USER], role="DataOperator")
+    orders: list[str] = []
+
+    def look(_: int, what: str) -> None:
+        orders.append(what)
+        if what.startswith("milvus app gets") and orders.count(what) == 2:
+            world.server().late["app"].add(what.split()[-1])
+        ready = (world.kube.peek("AccessPolicy", "more", PROJECT) or {}).get("status", {}).get("conditions", ())
+        if any(each["type"] == "Ready" and each["status"] == "True" for each in ready):
+            assert world.server().late["app"] == {role, "zr_operator"}
+
+    world.recorder.after = look
+    await world.settle()
+    assert world.ready("more", "AccessPolicy")["status"] == "True"
+    assert world.server().late["app"] == {role, "zr_operator"}
+
+
+async def test_a_role_taken_from_a_user_is_taken_again_until_the_server_acts_so(world: FakeWorld) -> None:
+    await begin(world)
+    world.access_policy("more", subjects=[USER], role="DataOperator")
+    await world.settle()
+    server = world.server()
+    (role,) = custom(world)
+    server.late["app"] = {role, "zr_operator"}
+    orders: list[str] = []
+
+    def look(_: int, what: str) -> None:
+        orders.append(what)
+        if orders.count("milvus app loses zr_operator") == 2:
+            server.late.pop("app", None)
+
+    world.recorder.after = look
+    world.kube.remove("AccessPolicy", "more", PROJECT)
+    await world.settle()
+    assert orders.count("milvus app loses zr_operator") == 2
+    assert world.ready()["status"] == "True"
 
 
 async def test_a_name_that_somebody_elses_user_has_is_refused_until_that_is_gone(world: FakeWorld) -> None:

@@ -143,6 +143,41 @@ async def test_an_edit_and_an_end_of_grants_are_enforced(admin: PymilvusAdmin, d
     await admin.drop_user(door, password=ROOT, user="u")
 
 
+async def test_a_user_is_asked_what_it_holds_by_the_roles_marks(admin: PymilvusAdmin, door: DoorAddress) -> None:
+    """Of several made at once too, and with none of the marks opening anything but the next question."""
+    roles = access.marked(access.roles(VERSION), version=VERSION)
+    everybody = access.marked({"zg_all": frozenset({access.SELECT_EVERY_USER})}, version=VERSION)
+    for role, grants in {**roles, **everybody}.items():
+        await admin.create_role(door, password=ROOT, role=role)
+        await admin.grant(door, password=ROOT, role=role, grants=sorted(grants, key=repr))
+    for role in [*roles, "zg_all"]:
+        await admin.create_user(door, password=ROOT, user=f"of_{role}", user_password=USERS)
+        await admin.add_role(door, password=ROOT, user=f"of_{role}", role=role)
+    for role in roles:
+
+        async def only_its_own(role: str = role) -> bool:
+            marks = access.marks(roles, user_roles=frozenset({role}), version=VERSION)
+            assert set(marks) == set(roles)
+            return await admin.held(door, user=f"of_{role}", password=USERS, marks=marks) == {role}
+
+        await until(only_its_own, seconds=90)
+        assert await admin.held(door, user=f"of_{role}", password="Wrong-secret~1", marks=()) is None
+
+    async def all_marks() -> bool:
+        return await admin.held(door, user="of_zg_all", password=USERS, marks=tuple(roles)) == roles.keys()
+
+    await until(all_marks, seconds=90)
+    assert access.marks({**roles, **everybody}, user_roles=frozenset({"zg_all"}), version=VERSION) == ("zg_all",)
+    await admin.remove_role(door, password=ROOT, user="of_zr_viewer", role="zr_viewer")
+
+    async def nothing() -> bool:
+        return await admin.held(door, user="of_zr_viewer", password=USERS, marks=tuple(roles)) == frozenset()
+
+    await until(nothing, seconds=90)
+    for role in [*roles, "zg_all"]:
+        await admin.drop_user(door, password=ROOT, user=f"of_{role}")
+
+
 async def test_a_role_that_somebody_still_has_can_be_dropped(admin: PymilvusAdmin, door: DoorAddress) -> None:
     await admin.create_user(door, password=ROOT, user="theirs", user_password=USERS)
     await admin.create_role(door, password=ROOT, role="zg_held")

@@ -59,6 +59,16 @@ class PymilvusAdmin:
             return False
         return True
 
+    async def held(self, door: DoorAddress, *, user: str, password: str, marks: Sequence[str]) -> frozenset[str] | None:
+        def ask(client: Any) -> frozenset[str]:
+            client.get_server_version()
+            return frozenset(mark for mark in marks if _may_describe(client, mark))
+
+        try:
+            return await self._as(door, user, password, ask)
+        except _WrongPassword:
+            return None
+
     async def change_password(self, door: DoorAddress, *, user: str, old: str, new: str) -> None:
         await self._as(door, user, old, lambda client: client.update_password(user, old, new))
 
@@ -229,6 +239,17 @@ def _ask(client: Any) -> str:
 def _state(answer: Mapping[str, Any]) -> str:
     state = answer.get("state")
     return str(getattr(state, "name", state)).rpartition(".")[2]
+
+
+def _may_describe(client: Any, user: str) -> bool:
+    """Whether a user may look at another (who need not exist): the one right that a role's mark gives."""
+    try:
+        client.describe_user(user)
+    except Exception as error:
+        if _grpc_cause(error)[0] is _library("grpc").StatusCode.PERMISSION_DENIED:
+            return False
+        raise
+    return True
 
 
 def _each(client: Any, verb: str, role: str, grants: Sequence[Grant]) -> None:

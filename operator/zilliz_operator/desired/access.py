@@ -16,6 +16,8 @@ from zilliz_operator.api.rolenames import ADMIN_ROLE, OPERATOR_ROLE, VIEWER_ROLE
 from .context import version_numbers
 
 GROUPS_SINCE = "2.5.0"
+MARKS_ASKED = 40
+"""Roles up to which every user is asked for all of them: it is a call a role and user, in every pass."""
 
 # A data role spans all databases; clusters' own administration (users, roles, resource groups) stays with the operator.
 _ROLE_GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -128,6 +130,27 @@ def caveats(policy_grants: Iterable[PolicyGrant], *, version: str) -> str:
                 f"Milvus {version} knows {', '.join(wide)} for a whole database: so for all of {each.database}"
             )
     return "; ".join(dict.fromkeys(found))
+
+
+SELECT_EVERY_USER = Grant("SelectUser", "User", "*", "*")
+
+
+def marked(found: Mapping[str, frozenset[Grant]], *, version: str) -> dict[str, frozenset[Grant]]:
+    """Roles with a right that only their holders have, and that gives nothing: to look at a user of the role's own name, which
+    nobody has. By it a server that learns of memberships late can be asked, as the user, what it knows."""
+    if version_numbers(version) >= version_numbers(GROUPS_SINCE):
+        return dict(found)
+    return {role: has | {Grant("SelectUser", "User", role, "*")} for role, has in found.items()}
+
+
+def marks(found: Mapping[str, frozenset[Grant]], *, user_roles: frozenset[str], version: str) -> tuple[str, ...]:
+    """The marks to ask for as a user with those roles: its own, and (unless it may look at everybody) all others', which it must
+    not have."""
+    if version_numbers(version) >= version_numbers(GROUPS_SINCE):
+        return ()
+    sees_all = any(SELECT_EVERY_USER in found.get(role, ()) for role in user_roles)
+    others = () if sees_all or len(found) > MARKS_ASKED else found.keys()
+    return tuple(sorted({*user_roles, *others}))
 
 
 def as_shown(found: Mapping[str, frozenset[Grant]], *, version: str) -> dict[str, frozenset[Grant]]:

@@ -169,6 +169,11 @@ class MilvusAdmin(Protocol):
         """True when the server accepts the password, False when it refuses it; Unavailable when it cannot be asked."""
         ...
 
+    async def held(self, door: DoorAddress, *, user: str, password: str, marks: Sequence[str]) -> frozenset[str] | None:
+        """Which of the roles with these marks the server lets the user act by now, asked as the user: it may know less or more
+        than `users` and `roles` show. None when it refuses the password."""
+        ...
+
     async def change_password(self, door: DoorAddress, *, user: str, old: str, new: str) -> None: ...
 
     async def query_works(self, door: DoorAddress, *, password: str) -> str:

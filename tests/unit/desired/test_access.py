@@ -122,6 +122,23 @@ def test_what_a_group_has_on_newer_servers_only_is_said(group: str) -> None:
     assert access.caveats([PolicyGrant.model_validate(given)], version=NEW) == ""
 
 
+def test_a_roles_mark_is_its_own_and_reaches_no_user() -> None:
+    found = access.marked(access.roles(OLD), version=OLD)
+    for role, has in found.items():
+        assert has - access.roles(OLD)[role] == {Grant("SelectUser", "User", role, "*")}
+    assert access.marked(access.roles(NEW), version=NEW) == access.roles(NEW)
+
+
+def test_a_user_is_asked_for_marks_that_tell_something() -> None:
+    many = {f"zg_{number}": frozenset[Grant]() for number in range(access.MARKS_ASKED + 1)}
+    roles = {"zr_viewer": frozenset[Grant](), "zg_all": frozenset({access.SELECT_EVERY_USER})}
+    viewer = frozenset({"zr_viewer"})
+    assert access.marks(roles, user_roles=viewer, version=OLD) == ("zg_all", "zr_viewer")
+    assert access.marks(roles, user_roles=frozenset({"zg_all"}), version=OLD) == ("zg_all",)
+    assert access.marks({**roles, **many}, user_roles=viewer, version=OLD) == ("zr_viewer",)
+    assert access.marks(roles, user_roles=viewer, version=NEW) == ()
+
+
 def test_what_newer_servers_show_is_compared_without_the_types_that_they_add() -> None:
     shown = {"r": frozenset({Grant("ListDatabases", "Global", "*", "*")})}
     assert access.as_shown(shown, version=NEW) == {"r": {Grant("ListDatabases", "", "*", "*")}}

@@ -21,6 +21,8 @@ from zilliz_operator.reconcile.vault import ROOT
 
 TYPE = ConditionType.ACCESS_APPLIED
 PUBLIC = "public"
+LATE = 1.0
+"""Seconds until a user is asked after again."""
 NAMED = 10
 """Strangers that the message names; status.foreign has more of them."""
 PUBLIC_KEEPS = "any user still sees the server's version, and segments and replicas of every collection"
@@ -59,12 +61,17 @@ async def _through(p: Pass, address: DoorAddress) -> StepResult:
     seen = await users.look(p, address, root)
     await users.drop(p, address, root, seen)  # first: whom a policy let go must not wait for what others get
     await _carry_out(p, address, root, coming)
-    await users.apply(p, address, root, seen)
+    ours = {role: grants for role, grants in wanted.items() if role != PUBLIC}
+    late = await users.apply(p, address, root, seen, roles=ours)
     await _carry_out(p, address, root, going)
     p.foreign = planned.foreign(users=seen.users, roles=shown.keys(), ours=seen.ours, named=seen.named)
     if any(plan.unfinished for plan in plans):
         message = "roles are being corrected: what must come follows what had to go"
         return StepResult(TYPE, FALSE, Reason.PROGRESSING, message, again_in=planned.SPACING)
+    if late:
+        named = ", ".join(late[:NAMED]) + (f" and {len(late) - NAMED} more" if late[NAMED:] else "")
+        message = f"Milvus is asked, as each user, whether what policies give is in force: not seen yet for {named}"
+        return StepResult(TYPE, FALSE, Reason.PROGRESSING, message, again_in=LATE)
     return StepResult(TYPE, TRUE, Reason.APPLIED, _said(p, roles=len(wanted) - 1, users_=len(seen.wanted)))
 
 
@@ -72,7 +79,8 @@ def _wanted_roles(p: Pass) -> dict[str, frozenset[Grant]]:
     """Our roles with exactly their grants, and none at all for `public`, whose defaults come back at every server start."""
     in_use = {role for each in p.entitled.live for role in each.roles}
     custom = {role: grants for role, grants in p.custom.roles.items() if role in in_use}
-    return {**desired_access.roles(p.ctx.version), **custom, PUBLIC: frozenset()}
+    ours = {**desired_access.roles(p.ctx.version), **custom}
+    return {**desired_access.marked(ours, version=p.ctx.version), PUBLIC: frozenset()}
 
 
 async def _carry_out(p: Pass, address: DoorAddress, root: str, plans: Sequence[planned.RolePlan]) -> None:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 
 from zilliz_operator.api.accesspolicy import SubjectKind
 from zilliz_operator.api.rolenames import ADMIN_ROLE, TECHNICAL_PREFIX
+from zilliz_operator.desired import access as desired_access
 from zilliz_operator.desired.door import DoorUserEnd
 from zilliz_operator.policy import access as planned
 from zilliz_operator.policy.entitlements import Credential, credentials, technical_users
 from zilliz_operator.reconcile import vault
 from zilliz_operator.reconcile.accesspolicy import made_by
 from zilliz_operator.reconcile.pass_ import Pass
-from zilliz_operator.reconcile.ports import DoorAddress
+from zilliz_operator.reconcile.ports import DoorAddress, Grant
 from zilliz_operator.reconcile.steps import passwords
 from zilliz_operator.reconcile.vault import DB_ADMIN, ROOT, decoded
 
@@ -75,30 +76,44 @@ async def drop(p: Pass, address: DoorAddress, root: str, seen: Seen) -> None:
     await _remember(p, p.vault.users & seen.wanted.keys())
 
 
-async def apply(p: Pass, address: DoorAddress, root: str, seen: Seen) -> None:
-    """Make users, passwords and memberships what the policies want."""
-    milvus = p.world.milvus
+async def apply(
+    p: Pass, address: DoorAddress, root: str, seen: Seen, *, roles: Mapping[str, frozenset[Grant]]
+) -> list[str]:
+    """Make users, passwords and memberships what the policies want. Returns whom the server was not yet seen to treat so.
+
+    Its caches may learn of a membership a minute late, or not at all (measured on 2.3.5, of several made at once): so each user is
+    asked after, as that user, and what it lacks or still has is ordered again.
+    """
+    milvus, late = p.world.milvus, []
     for user, want in seen.wanted.items():
-        if user not in seen.users:
+        has = seen.users.get(user)
+        marks = desired_access.marks(roles, user_roles=want.roles, version=p.ctx.version)
+        held: frozenset[str] | None = frozenset()
+        if has is None:
             await milvus.create_user(address, password=root, user=user, user_password=want.password)
             p.written.append(f"user {user}")
-        elif not await milvus.login_works(address, user=user, password=want.password):
+        else:
+            held = await milvus.held(address, user=user, password=want.password, marks=marks)
+        if held is None:
             await passwords.set_right(p, address, user)
-        await _membership(p, address, root, user, wanted=want.roles, found=seen.users.get(user, frozenset()))
+        change = planned.membership(user, wanted=want.roles, found=has or frozenset())
+        if change is None and held is not None and marks:
+            change = planned.membership(user, wanted=want.roles, found=held)
+        if change is not None:
+            await _carry_out(p, address, root, change)
+            late.append(user)
     await passwords.settled(p)
+    return late
 
 
-async def _membership(
-    p: Pass, address: DoorAddress, root: str, user: str, *, wanted: frozenset[str], found: frozenset[str]
-) -> None:
+async def _carry_out(p: Pass, address: DoorAddress, root: str, change: planned.MembershipPlan) -> None:
     """A user of ours holds what policies give and nothing else, whoever gave it more."""
-    change = planned.membership(user, wanted=wanted, found=found)
-    for lacking in change.add if change else ():
-        await p.world.milvus.add_role(address, password=root, user=user, role=lacking)
-        p.written.append(f"role {lacking} to {user}")
-    for extra in change.remove if change else ():
-        await p.world.milvus.remove_role(address, password=root, user=user, role=extra)
-        p.written.append(f"role {extra} from {user}")
+    for lacking in change.add:
+        await p.world.milvus.add_role(address, password=root, user=change.user, role=lacking)
+        p.written.append(f"role {lacking} to {change.user}")
+    for extra in change.remove:
+        await p.world.milvus.remove_role(address, password=root, user=change.user, role=extra)
+        p.written.append(f"role {extra} from {change.user}")
 
 
 async def _taken(
