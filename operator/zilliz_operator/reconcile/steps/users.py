@@ -87,7 +87,10 @@ async def apply(
     milvus, late = p.world.milvus, []
     for user, want in seen.wanted.items():
         has = seen.users.get(user)
-        marks = desired_access.marks(roles, user_roles=want.roles, version=p.ctx.version)
+        asked = (
+            roles if user in seen.named else {}
+        )  # roles of users behind keys are never taken: others are users of their own
+        marks = desired_access.marks(asked, user_roles=want.roles, version=p.ctx.version)
         held: frozenset[str] | None = frozenset()
         if has is None:
             await milvus.create_user(address, password=root, user=user, user_password=want.password)
