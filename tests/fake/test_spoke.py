@@ -95,7 +95,7 @@ async def test_cut_off_it_is_unknown_others_go_on_and_it_heals(world: FakeWorld)
     assert world.conditions("abroad")["WorkloadReady"]["status"] == "Unknown"
     assert (plane(world)["status"], plane(world)["reason"]) == ("Unknown", "DataPlaneUnreachable")
     assert world.ready("search")["status"] == "True"
-    assert world.door_file("allow.acl") == ["198.51.100.0/24"]
+    assert world.allowed() == ["198.51.100.0/24"]
     assert world.ready("default", "DataPlane", None)["status"] == "True"
     count = len(world.writes)
     world.new_operator().start()

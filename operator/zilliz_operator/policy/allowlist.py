@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
-from zilliz_operator.api.allowlist import Allowlist, Workload
+from zilliz_operator.api.allowlist import Allowlist, Entry, Workload
 from zilliz_operator.api.cidrs import has_host_bits, is_anywhere, parse_cidr
+from zilliz_operator.api.blocks import Block, latest_ends
 
-Block = IPv4Network | IPv6Network
+FOREVER = 253402300799
+"""The end of what has none: the last second of the year 9999."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,14 @@ class Admission:
 
     cidrs: tuple[str, ...] = ()
     """Canonical, disjoint, IPv4 before IPv6, ascending."""
+    lasting: tuple[str, ...] = ()
+    """Of these the blocks that never end."""
+    until: tuple[tuple[str, int], ...] = ()
+    """The others with their ends, in seconds since 1970, to which the gateways hold them by their own clocks."""
+    entries: int = 0
+    """Entries of all lists that admit now."""
+    next_end: datetime | None = None
+    """When the first of them ends."""
     workloads: tuple[Workload, ...] = ()
     """Each once, by namespace and labels."""
     anywhere: bool = False
@@ -34,24 +44,45 @@ NOBODY = Admission()
 def union(allowlists: Iterable[Allowlist], *, now: datetime) -> Admission:
     """Everything that `allowlists` (those that select the cluster) admit at `now`."""
     lists = list(allowlists)
-    asked = [merged(active(each, now=now)) for each in lists]
+    found = [active(each, now=now) for each in lists]
+    asked = [merged([entry.cidr for entry in each]) for each in found]
+    entries = [entry for each in found for entry in each]
+    lasting, until = _ends(entries)
     return Admission(
         cidrs=merged([text for each in asked for text in each]),
+        lasting=lasting,
+        until=until,
+        entries=len(entries),
+        next_end=min((entry.expires_at for entry in entries if entry.expires_at), default=None),
         workloads=_distinct(workload for each in lists for workload in each.spec.workloads),
         anywhere=any(is_anywhere(text) for each in asked for text in each),
     )
 
 
-def active(allowlist: Allowlist, *, now: datetime) -> list[str]:
-    """The blocks of one Allowlist that admit at `now`. Without `allowAnywhere` none that is too wide, be it alone or
+def active(allowlist: Allowlist, *, now: datetime) -> list[Entry]:
+    """The entries of one Allowlist that admit at `now`. Without `allowAnywhere` none that is too wide, be it alone or
     because the list's blocks add up to one."""
     spec = allowlist.spec
-    current = [entry.cidr for entry in spec.entries if entry.expires_at is None or entry.expires_at > now]
-    sound = [text for text in current if parse_cidr(text) is not None and not has_host_bits(text)]
+    current = [entry for entry in spec.entries if entry.expires_at is None or entry.expires_at > now]
+    sound = [entry for entry in current if parse_cidr(entry.cidr) is not None and not has_host_bits(entry.cidr)]
     if spec.allow_anywhere:
         return sound
-    too_wide = [block for text in merged(sound) if is_anywhere(text) and (block := parse_cidr(text)) is not None]
-    return [text for text in sound if not any(_inside(parse_cidr(text), block) for block in too_wide)]
+    whole = merged([entry.cidr for entry in sound])
+    too_wide = [block for text in whole if is_anywhere(text) and (block := parse_cidr(text)) is not None]
+    return [entry for entry in sound if not any(_inside(parse_cidr(entry.cidr), block) for block in too_wide)]
+
+
+def end_of(entry: Entry) -> int:
+    """In seconds since 1970, as the gateways count: a part of a second is not given."""
+    return FOREVER if entry.expires_at is None else min(int(entry.expires_at.timestamp()), FOREVER)
+
+
+def _ends(entries: Iterable[Entry]) -> tuple[tuple[str, ...], tuple[tuple[str, int], ...]]:
+    """What never ends, and what does with its end."""
+    asked = [(block, end_of(entry)) for entry in entries if (block := parse_cidr(entry.cidr)) is not None]
+    ends = latest_ends(asked)
+    lasting = merged([str(block) for block, end in ends.items() if end == FOREVER])
+    return lasting, tuple(sorted((str(block), end) for block, end in ends.items() if end != FOREVER))
 
 
 def merged(texts: Sequence[str]) -> tuple[str, ...]:
