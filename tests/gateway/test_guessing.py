@@ -26,7 +26,11 @@ Make = Callable[..., Gateway]
 ALICE = f"alice:{PASSWORDS['alice']}"
 ATTACKER, OTHER = "127.0.0.11", "127.0.0.12"
 QUICK = DoorLimits(failures_slowed=3, failures_refused=6, slow_seconds=1, failure_window_seconds=30, refuse_seconds=60)
-FOUND = [("unknown_key", 401, OTHER_KEY), ("milvus_unauthenticated", 401, "alice:wrong"), ("user_not_from_outside", 403, "root:Milvus")]
+FOUND = [
+    ("unknown_key", 401, OTHER_KEY),
+    ("milvus_unauthenticated", 401, "alice:wrong"),
+    ("user_not_from_outside", 403, "root:Milvus"),
+]
 """Failures that count: reason, status, token."""
 
 
@@ -48,7 +52,9 @@ def counted(gateway: Gateway) -> dict[str, float]:
 
 
 def test_slowed_then_refused_then_heard_again(make_gateway: Make) -> None:
-    limits = DoorLimits(failures_slowed=2, failures_refused=4, slow_seconds=1, failure_window_seconds=6, refuse_seconds=4)
+    limits = DoorLimits(
+        failures_slowed=2, failures_refused=4, slow_seconds=1, failure_window_seconds=6, refuse_seconds=4
+    )
     gateway = make_gateway(limits=limits).start()
     seen = [guess(gateway) for _ in range(3)]
     assert seen == [401] * 3
@@ -61,7 +67,9 @@ def test_slowed_then_refused_then_heard_again(make_gateway: Make) -> None:
 
 def test_others_are_answered_meanwhile(make_gateway: Make) -> None:
     """While the attacker waits, and while it is held off."""
-    limits = DoorLimits(failures_slowed=2, failures_refused=4, slow_seconds=8, failure_window_seconds=60, refuse_seconds=60)
+    limits = DoorLimits(
+        failures_slowed=2, failures_refused=4, slow_seconds=8, failure_window_seconds=60, refuse_seconds=60
+    )
     gateway = make_gateway(limits=limits).start()
     assert [guess(gateway) for _ in range(2)] == [401] * 2
     answered: list[int] = []

@@ -11,8 +11,8 @@ from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from zilliz_operator.api.allowlist import Allowlist, Entry, Workload
-from zilliz_operator.api.cidrs import has_host_bits, is_anywhere, parse_cidr
 from zilliz_operator.api.blocks import Block, latest_ends
+from zilliz_operator.api.cidrs import has_host_bits, is_anywhere, parse_cidr
 
 FOREVER = 253402300799
 """The end of what has none: the last second of the year 9999."""

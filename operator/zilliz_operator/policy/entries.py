@@ -20,7 +20,9 @@ class State(StrEnum):
     REFUSED = "Refused"
 
 
-TOO_WIDE = "admits the internet at large, alone or with its neighbours: list smaller networks, or set spec.allowAnywhere"
+TOO_WIDE = (
+    "admits the internet at large, alone or with its neighbours: list smaller networks, or set spec.allowAnywhere"
+)
 LIST_REFUSED = "the list is refused as a whole, see Ready; nothing in it admits anybody"
 
 

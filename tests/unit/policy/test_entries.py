@@ -1,5 +1,6 @@
 """Each entry of a list is told how it stands, and what helps; and that moves only when one ends."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -41,7 +42,13 @@ def test_one_that_has_ended_and_is_still_admitted_by_another_is_told_by_which() 
 
 
 def test_one_whose_removal_changes_nothing_is_told_so() -> None:
-    found = told(("203.0.113.7/32", 5), ("203.0.113.0/24", 5), ("203.0.113.8/32", 6), ("2001:db8::/64", None), ("2001:db8::/32", None))
+    found = told(
+        ("203.0.113.7/32", 5),
+        ("203.0.113.0/24", 5),
+        ("203.0.113.8/32", 6),
+        ("2001:db8::/64", None),
+        ("2001:db8::/32", None),
+    )
     assert found[0] == ("Active", "inside 203.0.113.0/24 of this list, which admits it at least as long")
     assert found[1] == found[2] == ("Active", "")
     assert found[3][1].startswith("inside 2001:db8::/32")
@@ -72,6 +79,6 @@ def test_it_moves_only_when_an_entry_ends() -> None:
     entries = [{"cidr": f"203.0.{n}.0/24", "expiresAt": (NOW + timedelta(hours=n)).isoformat()} for n in range(1, 4)]
     allowlist = Allowlist.model_validate({"spec": {"entries": entries}})
     seen = [entries_found(allowlist, now=NOW + timedelta(minutes=m)) for m in range(0, 240, 10)]
-    changes = sum(one != two for one, two in zip(seen, seen[1:], strict=False))
+    changes = sum(one != two for one, two in itertools.pairwise(seen))
     assert changes == 3
     assert [each.state for each in seen[0]] == [State.ACTIVE] * 3 and [e.state for e in seen[-1]] == [State.EXPIRED] * 3
