@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from tests.fake.world import NOW, PROJECT, FakeWorld
 from zilliz_operator.api.base import utc
 
@@ -116,6 +118,27 @@ async def test_a_full_list_is_said_entry_by_entry_and_then_left_alone(world: Fak
     before = len(world.writes)
     await world.pass_time(timedelta(days=1))
     assert world.writes[before:] == []
+
+
+async def test_lists_without_room_are_named_and_edits_of_the_others_are_followed(
+    world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zilliz_operator.policy.allowlist.MOST_BLOCKS", 3)
+    await world.quickstart()
+    world.allowlist("old", entries=[{"cidr": "192.0.2.0/24"}])
+    world.clock.time += timedelta(seconds=5)
+    world.allowlist("young", entries=[{"cidr": "198.51.100.0/24"}, {"cidr": "198.18.0.0/24"}])
+    await world.settle()
+    assert world.allowed() == ["192.0.2.0/24", "203.0.113.0/24"]
+    told = world.conditions()["AllowlistInForce"]
+    assert (told["status"], told["reason"]) == ("False", "AllowlistsTooLong")
+    assert "no room for Allowlist young" in told["message"]
+    assert "no room for Allowlist young" in world.status("young", "Allowlist")["clusters"][0]["message"]
+    world.allowlist("old", entries=[])
+    await world.settle()
+    assert "192.0.2.0/24" not in world.allowed()
+    assert world.conditions()["AllowlistInForce"]["status"] == "True"
+    assert world.ready("young", "Allowlist")["status"] == "True"
 
 
 async def test_an_end_that_passes_while_no_operator_runs_counts_at_its_next_start(world: FakeWorld) -> None:

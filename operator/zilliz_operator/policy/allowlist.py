@@ -11,9 +11,12 @@ from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from zilliz_operator.api.allowlist import Allowlist, Entry, Workload
+from zilliz_operator.api.base import utc
 from zilliz_operator.api.blocks import Block, latest_ends
 from zilliz_operator.api.cidrs import has_host_bits, is_anywhere, parse_cidr
 
+MOST_BLOCKS = 10_000
+"""As many as a ConfigMap and a NetworkPolicy hold with room to spare."""
 FOREVER = 253402300799
 """The end of what has none: the last second of the year 9999."""
 
@@ -36,6 +39,8 @@ class Admission:
     """Each once, by namespace and labels."""
     anywhere: bool = False
     """Whether some Allowlist admits the internet on purpose."""
+    left_out: tuple[str, ...] = ()
+    """Allowlists for whose blocks there was no room, the youngest ones."""
 
 
 NOBODY = Admission()
@@ -43,7 +48,7 @@ NOBODY = Admission()
 
 def union(allowlists: Iterable[Allowlist], *, now: datetime) -> Admission:
     """Everything that `allowlists` (those that select the cluster) admit at `now`."""
-    lists = list(allowlists)
+    lists, left_out = _with_room(allowlists, now=now)
     found = [active(each, now=now) for each in lists]
     asked = [merged([entry.cidr for entry in each]) for each in found]
     entries = [entry for each in found for entry in each]
@@ -56,7 +61,26 @@ def union(allowlists: Iterable[Allowlist], *, now: datetime) -> Admission:
         next_end=min((entry.expires_at for entry in entries if entry.expires_at), default=None),
         workloads=_distinct(workload for each in lists for workload in each.spec.workloads),
         anywhere=any(is_anywhere(text) for each in asked for text in each),
+        left_out=left_out,
     )
+
+
+def _with_room(allowlists: Iterable[Allowlist], *, now: datetime) -> tuple[list[Allowlist], tuple[str, ...]]:
+    """The oldest lists that fit, each whole or not at all; and those that do not, whose edits could not be followed."""
+    room, kept, left_out = MOST_BLOCKS, [], []
+    for each in sorted(allowlists, key=_age):
+        blocks = len(active(each, now=now))
+        if blocks > room:
+            left_out.append(each.metadata.name)
+            continue
+        room -= blocks
+        kept.append(each)
+    return kept, tuple(left_out)
+
+
+def _age(allowlist: Allowlist) -> tuple[str, str]:
+    born = allowlist.metadata.creation_timestamp
+    return utc(born) if born else "", allowlist.metadata.name
 
 
 def active(allowlist: Allowlist, *, now: datetime) -> list[Entry]:

@@ -121,6 +121,24 @@ def test_an_end_in_the_last_hour_of_all_years_is_an_end() -> None:
     assert found.lasting == ("192.0.2.0/24",) and found.until == ()
 
 
+def test_the_youngest_lists_are_left_out_where_there_is_no_room_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zilliz_operator.policy.allowlist.MOST_BLOCKS", 3)
+
+    def born(name: str, day: int, *cidrs: str) -> Allowlist:
+        metadata = {"name": name, "namespace": "team-a", "creationTimestamp": f"2026-11-{day:02}T00:00:00Z"}
+        spec = {"entries": [{"cidr": cidr} for cidr in cidrs]}
+        return Allowlist.model_validate({"metadata": metadata, "spec": spec})
+
+    old = born("old", 1, "192.0.2.0/25", "198.51.100.0/24")
+    young = born("young", 2, "203.0.113.0/25", "203.0.113.128/25")
+    small = born("small", 3, "2001:db8::/64")
+    for order in ([old, young, small], [small, young, old]):
+        found = union(order, now=NOW)
+        assert found.cidrs == ("192.0.2.0/25", "198.51.100.0/24", "2001:db8::/64")
+        assert found.left_out == ("young",)
+    assert union([young, small], now=NOW).left_out == ()
+
+
 def test_nothing_asked_is_nobody() -> None:
     assert union([], now=NOW) == NOBODY == union([allowlist()], now=NOW)
     assert NOBODY.cidrs == () and NOBODY.workloads == () and not NOBODY.anywhere

@@ -181,6 +181,12 @@ async def attest(p: Pass) -> StepResult:
         message = "the door is closed until Milvus' default password is seen refused"
         return StepResult(TYPE, FALSE, Reason.PROGRESSING, message, again_in=SOON)
     admitted = admission(p)
+    if admitted.left_out:
+        message = (
+            f"no room for Allowlist {', '.join(admitted.left_out)} beside the older ones, which are in force: "
+            f"{allowlist.MOST_BLOCKS} entries that admit are the most for one cluster; use wider blocks, or fewer"
+        )
+        return StepResult(TYPE, FALSE, Reason.ALLOWLISTS_TOO_LONG, message)
     who = _who(admitted)
     where = f"configuration {short} in force on {len(current)}/{len(found)} gateways"
     if not admitted.cidrs and not admitted.workloads:
