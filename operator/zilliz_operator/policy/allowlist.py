@@ -13,10 +13,12 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from zilliz_operator.api.allowlist import Allowlist, Entry, Workload
 from zilliz_operator.api.base import utc
 from zilliz_operator.api.blocks import Block, latest_ends
-from zilliz_operator.api.cidrs import has_host_bits, is_anywhere, parse_cidr
+from zilliz_operator.api.cidrs import ANYWHERE_IPV4, ANYWHERE_IPV6, has_host_bits, is_anywhere, parse_cidr
 
 MOST_BLOCKS = 10_000
 """As many as a ConfigMap and a NetworkPolicy hold with room to spare."""
+_WIDE = ((4, ANYWHERE_IPV4 - 1), (6, ANYWHERE_IPV6 - 1))
+"""The longest prefix, by version, that counts as anywhere."""
 FOREVER = 253402300799
 """The end of what has none: the last second of the year 9999."""
 
@@ -48,33 +50,35 @@ NOBODY = Admission()
 
 def union(allowlists: Iterable[Allowlist], *, now: datetime) -> Admission:
     """Everything that `allowlists` (those that select the cluster) admit at `now`."""
-    lists, left_out = _with_room(allowlists, now=now)
-    found = [active(each, now=now) for each in lists]
-    asked = [merged([entry.cidr for entry in each]) for each in found]
-    entries = [entry for each in found for entry in each]
+    found, left_out = _with_room(allowlists, now=now)
+    entries = [entry for _, each in found for entry in each]
     lasting, until = _ends(entries)
     return Admission(
-        cidrs=merged([text for each in asked for text in each]),
+        cidrs=merged([entry.cidr for entry in entries]),
         lasting=lasting,
         until=until,
         entries=len(entries),
         next_end=min((entry.expires_at for entry in entries if entry.expires_at), default=None),
-        workloads=_distinct(workload for each in lists for workload in each.spec.workloads),
-        anywhere=any(is_anywhere(text) for each in asked for text in each),
+        workloads=_distinct(workload for each, _ in found for workload in each.spec.workloads),
+        anywhere=any(_too_wide(each) for asked, each in found if asked.spec.allow_anywhere),
         left_out=left_out,
     )
 
 
-def _with_room(allowlists: Iterable[Allowlist], *, now: datetime) -> tuple[list[Allowlist], tuple[str, ...]]:
-    """The oldest lists that fit, each whole or not at all; and those that do not, whose edits could not be followed."""
-    room, kept, left_out = MOST_BLOCKS, [], []
+def _with_room(
+    allowlists: Iterable[Allowlist], *, now: datetime
+) -> tuple[list[tuple[Allowlist, list[Entry]]], tuple[str, ...]]:
+    """The oldest lists that fit, each whole or not at all, with what they admit; and the names of those that do not."""
+    room = MOST_BLOCKS
+    kept: list[tuple[Allowlist, list[Entry]]] = []
+    left_out: list[str] = []
     for each in sorted(allowlists, key=_age):
-        blocks = len(active(each, now=now))
-        if blocks > room:
+        entries = active(each, now=now)
+        if len(entries) > room:
             left_out.append(each.metadata.name)
             continue
-        room -= blocks
-        kept.append(each)
+        room -= len(entries)
+        kept.append((each, entries))
     return kept, tuple(left_out)
 
 
@@ -91,9 +95,18 @@ def active(allowlist: Allowlist, *, now: datetime) -> list[Entry]:
     sound = [entry for entry in current if parse_cidr(entry.cidr) is not None and not has_host_bits(entry.cidr)]
     if spec.allow_anywhere:
         return sound
-    whole = merged([entry.cidr for entry in sound])
-    too_wide = [block for text in whole if is_anywhere(text) and (block := parse_cidr(text)) is not None]
+    too_wide = _too_wide(sound)
     return [entry for entry in sound if not any(_inside(parse_cidr(entry.cidr), block) for block in too_wide)]
+
+
+def _too_wide(entries: Sequence[Entry]) -> list[Block]:
+    """Blocks of the internet at large that they are, or add up to."""
+    blocks = [block for entry in entries if (block := parse_cidr(entry.cidr)) is not None]
+    if not any(
+        sum(1 << (128 - b.prefixlen) for b in blocks if b.version == v) >= 1 << (128 - most) for v, most in _WIDE
+    ):
+        return []  # Together they are too few, so there is no need to merge them.
+    return [block for text in merged([e.cidr for e in entries]) if is_anywhere(text) and (block := parse_cidr(text))]
 
 
 def end_of(entry: Entry) -> int:
@@ -105,7 +118,7 @@ def _ends(entries: Iterable[Entry]) -> tuple[tuple[str, ...], tuple[tuple[str, i
     """What never ends, and what does with its end."""
     asked = [(block, end_of(entry)) for entry in entries if (block := parse_cidr(entry.cidr)) is not None]
     ends = latest_ends(asked)
-    lasting = merged([str(block) for block, end in ends.items() if end == FOREVER])
+    lasting = merged([str(block) for block, end in ends.items() if end == FOREVER])  # for its order alone
     return lasting, tuple(sorted((str(block), end) for block, end in ends.items() if end != FOREVER))
 
 
