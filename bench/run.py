@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import cloud, idle, machine, proc, quantities, repair, search, simulated, store
+from bench import allowlist, cloud, idle, machine, proc, quantities, repair, search, simulated, store
 from bench.budget import Budget
 from bench.errors import BenchError, OutOfTime
 from bench.report import Table, difference, mib, milliseconds, missing, render, seconds
@@ -53,6 +53,7 @@ class Size:
     tries: int
     repair_seconds: float
     rest_seconds: float
+    allowlist: search.Size
     search: search.Size
 
 
@@ -63,6 +64,7 @@ FULL = Size(
     repair_seconds=75,
     rest_seconds=30,
     search=search.Size(blocks=10, requests={1: 200, 8: 400}),
+    allowlist=allowlist.FULL,
 )
 QUICK = Size(
     rows=1_000,
@@ -71,6 +73,7 @@ QUICK = Size(
     repair_seconds=20,
     rest_seconds=10,
     search=search.Size(blocks=2, requests={1: 50, 8: 100}),
+    allowlist=search.Size(blocks=2, requests={1: 50, 8: 100}),
 )
 
 
@@ -94,6 +97,7 @@ class Bench:
         for title, phase in (
             ("From apply to Ready, one cluster", self._one),
             ("Search through the door", self._search),
+            ("A long allowlist at the door", self._allowlist),
             ("Memory of a cluster's pods", self._memory),
             ("From a broken child to its repair", self._repair),
             ("From a broken bucket or role to its repair", self._cloud),
@@ -151,6 +155,12 @@ class Bench:
             "Client, gateway and Milvus share the cores, so the throughput lost is CPU taken from Milvus, not a limit of the door.",
         )
         self._tables.append(_search_table(series, notes))
+
+    def _allowlist(self) -> None:
+        self._world.budget.need(30, "a long allowlist")
+        series = allowlist.measure(size=self._size.allowlist)
+        self._say(f"a long allowlist: {sum(len(s.latencies) for s in series)} requests")
+        self._tables.append(allowlist.table(series))
 
     def _memory(self) -> None:
         rows = []

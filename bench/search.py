@@ -126,12 +126,12 @@ def measure(world: World, entrance: Door, *, size: Size, say: Callable[[str], No
                 way(number)  # warm: connections, caches, segments
         for concurrency in CONCURRENCIES:
             world.budget.need(15, f"search at concurrency {concurrency}")
-            found += _alternate(ways, concurrency=concurrency, size=size)
+            found += alternate(ways, concurrency=concurrency, size=size)
             say(f"search at concurrency {concurrency}: {len(found[-1].latencies)} searches each way")
     return found
 
 
-def _alternate(ways: dict[str, Send], *, concurrency: int, size: Size) -> list[Series]:
+def alternate(ways: dict[str, Send], *, concurrency: int, size: Size) -> list[Series]:
     """A B, B A, A B …: whatever drifts on the machine meets both alike."""
     latencies: dict[str, list[float]] = {way: [] for way in ways}
     took = dict.fromkeys(ways, 0.0)

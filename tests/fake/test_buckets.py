@@ -216,7 +216,7 @@ class TestOnePrefix:
         assert world.ready("default", "DataPlane", None)["reason"] == "PrefixClaimed"
         world.kube.remove("Allowlist", "office", PROJECT)
         await world.settle()
-        assert world.door_file("allow.acl") == []
+        assert world.allowed() == []
         assert world.ready()["status"] == "True"
 
     async def test_at_rest_nothing_is_written(self, world: FakeWorld) -> None:

@@ -211,7 +211,7 @@ async def test_who_does_not_lead_takes_no_key_user_or_policy_away(world: FakeWor
     await world.settle()
     destructive = ("delete", "milvus drop", "store remove", "store new key")
     assert [w for w in world.writes[count:] if w.startswith(destructive)] == []
-    assert world.door_file("allow.acl") == []  # closing is never wrong
+    assert world.allowed() == []  # closing is never wrong
 
 
 async def test_a_whole_project_can_be_deleted(world: FakeWorld) -> None:

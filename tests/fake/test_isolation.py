@@ -59,7 +59,7 @@ async def test_all_else_goes_on_where_nobody_enforces(world: FakeWorld) -> None:
     assert isolated(world)["reason"] == "PoliciesNotEnforced"
     world.allowlist(entries=[{"cidr": "198.51.100.0/24"}])
     await world.settle()
-    assert world.door_file("allow.acl") == ["198.51.100.0/24"]
+    assert world.allowed() == ["198.51.100.0/24"]
     others = {
         type: c for type, c in world.conditions().items() if type not in ("NetworkIsolated", "Ready", "Reconciling")
     }
@@ -193,7 +193,7 @@ async def test_revoking_goes_on_while_it_is_there(world: FakeWorld) -> None:
     add(world)
     world.allowlist(entries=[{"cidr": "198.51.100.0/24"}])
     await world.settle()
-    assert world.door_file("allow.acl") == ["198.51.100.0/24"]
+    assert world.allowed() == ["198.51.100.0/24"]
 
 
 async def test_what_opens_nothing_of_ours_is_no_matter(world: FakeWorld) -> None:

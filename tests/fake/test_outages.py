@@ -212,7 +212,7 @@ async def test_other_steps_go_on_while_the_store_is_down(world: FakeWorld) -> No
     world.new_operator().start()
     await world.settle()
     assert world.ready()["reason"] == "ObjectStoreUnavailable"
-    assert world.door_file("allow.acl") == ["198.51.100.0/24"]
+    assert world.allowed() == ["198.51.100.0/24"]
     assert len(world.door_file("keys.map")) == 1
     assert world.ready("app", "AccessPolicy")["status"] == "True"
     assert world.kube.peek("Certificate", "milvus-tls", world.space())
@@ -229,7 +229,7 @@ async def test_the_last_allowlist_leaves_the_policies_while_the_store_is_down(wo
     world.kube.remove("Allowlist", "office", PROJECT)
     await world.settle()
     assert world.kube.peek("NetworkPolicy", "gateway-clients", world.space()) is None
-    assert world.door_file("allow.acl") == []
+    assert world.allowed() == []
 
 
 @pytest.mark.parametrize("what", ["store", "store ca", "door ca"])
@@ -393,7 +393,7 @@ async def test_a_bug_in_one_step_is_said_without_its_text_and_holds_up_nothing_e
     found = world.conditions()["StorageSecured"]
     assert found["reason"] == "InternalError"
     assert "hunter2" not in found["message"]
-    assert world.door_file("allow.acl") == ["198.51.100.0/24"]
+    assert world.allowed() == ["198.51.100.0/24"]
     assert any(record.exc_info for record in caplog.records)
     world.recorder.before = None
     await world.settle()

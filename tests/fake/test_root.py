@@ -9,9 +9,9 @@ def watch_the_door(world: FakeWorld) -> list[str]:
 
     def look(_: int, what: str) -> None:
         for namespace, server in world.workloads.servers.items():
-            config = world.kube.peek("ConfigMap", "gateway-config", namespace) or {"data": {"allow.acl": ""}}
+            config = world.kube.peek("ConfigMap", "gateway-config", namespace) or {"data": {"allow.map": ""}}
             policy = world.kube.peek("NetworkPolicy", "gateway-clients", namespace)
-            if server.accepts("root", "Milvus") and (policy or config["data"]["allow.acl"]):
+            if server.accepts("root", "Milvus") and (policy or config["data"]["allow.map"]):
                 open_too_early.append(what)
 
     world.recorder.after = look

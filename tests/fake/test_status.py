@@ -185,7 +185,7 @@ async def test_paused_means_not_one_write_but_that_it_is_paused(world: FakeWorld
     assert world.ready()["status"] == "True"
     assert "Paused" not in world.conditions()
     assert world.status()["observedGeneration"] == 2
-    assert world.door_file("allow.acl") == ["192.0.2.0/24"]
+    assert world.allowed() == ["192.0.2.0/24"]
 
 
 async def test_paused_from_birth_makes_nothing(world: FakeWorld) -> None:

@@ -70,12 +70,12 @@ async def test_two_clusters_of_one_name_share_nothing(world: FakeWorld) -> None:
 @pytest.mark.parametrize("selection", [None, {"names": ["search"]}, {"selector": {"matchLabels": {"tier": "gold"}}}])
 async def test_an_allowlist_means_clusters_of_its_own_project(world: FakeWorld, selection: object) -> None:
     await neighbours(world)
-    before, doors = belongings(world), world.door_file("allow.acl")
+    before, doors = belongings(world), world.allowed()
     world.allowlist(
         "mine", project=THIEF, entries=[{"cidr": "192.0.2.66/32"}], **({"clusters": selection} if selection else {})
     )
     await unharmed(world, before)
-    assert world.door_file("allow.acl") == doors
+    assert world.allowed() == doors
 
 
 async def test_a_cluster_that_only_a_neighbour_has_is_not_found(world: FakeWorld) -> None:
@@ -179,7 +179,7 @@ async def test_no_certificate_for_a_neighbours_door(world: FakeWorld) -> None:
         assert f"spec.tls.dnsNames[1]: {name} " in found["message"]
     world.allowlist(project=THIEF, entries=[{"cidr": "192.0.2.7/32"}])
     await world.settle()
-    assert world.kube.must("ConfigMap", "gateway-config", space)["data"]["allow.acl"].split() == ["192.0.2.7/32"]
+    assert world.kube.must("ConfigMap", "gateway-config", space)["data"]["allow.map"].split()[:1] == ["192.0.2.7/32"]
     world.cluster(project=THIEF, tls={"dnsNames": ["search.team-b.example"]})
     await world.settle()
     assert world.ready("search", project=THIEF)["status"] == "True"

@@ -12,11 +12,13 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -40,7 +42,7 @@ KEY = "zbk_" + "k" * 43
 EXPIRED_KEY = "zbk_" + "e" * 43
 OTHER_KEY = "zbk_" + "o" * 43
 T = TypeVar("T")
-GENEROUS = DoorLimits(failures_per_minute=5000, new_connections_per_10s=5000)
+GENEROUS = DoorLimits(failures_slowed=5000, failures_refused=5000, new_connections_per_10s=5000)
 
 
 def digest(key: str) -> str:
@@ -343,6 +345,19 @@ def plain_http(port: int, path: str, *, method: str = "GET", extra: str = "", bo
     with socket.create_connection(("127.0.0.1", port), timeout=10) as link:
         link.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{extra}\r\n{body}".encode())
         return answer(link)
+
+
+def proxy_header(client: str) -> bytes:
+    """PROXY protocol version 2."""
+    source = ip_address(client)
+    target = ip_address("192.0.2.1" if source.version == 4 else "2001:db8::1")
+    body = source.packed + target.packed + struct.pack("!HH", 4242, 19530)
+    return (
+        b"\r\n\r\n\0\r\nQUIT\n"
+        + bytes([0x21, 0x11 if source.version == 4 else 0x21])
+        + struct.pack("!H", len(body))
+        + body
+    )
 
 
 def _children(pid: int) -> list[int]:

@@ -161,7 +161,7 @@ class TestMistakes:
         config = (gateway.mounts / "config/haproxy.cfg").read_text()
         rest = {path.name: path.read_text() for path in (gateway.mounts / "config").glob("*.acl")}
         yield lambda: gateway.swap("config", rest | {"haproxy.cfg": config + "\nbogus line\n"})
-        yield lambda: gateway.swap("config", rest | {"haproxy.cfg": config, "allow.acl": "not-an-address\n"})
+        yield lambda: gateway.swap("config", rest | {"haproxy.cfg": config, "allow.map": "not-an-address 1\n"})
         yield lambda: gateway.swap("tls", {"tls.crt": gateway.pki.door.cert, "tls.key": gateway.pki.gateway.key})
         yield lambda: gateway.swap("tls", {"tls.crt": "nonsense", "tls.key": "nonsense"})
         yield lambda: gateway.swap("maps", {"keys.map": "x y\n"})
@@ -276,7 +276,7 @@ class TestDeaths:
     def test_what_someone_changed_behind_our_back_is_seen_and_undone(self, make_gateway: Make) -> None:
         gateway = make_gateway().start()
         files = gateway.mount()
-        assert gateway.command("add acl config/allow.acl 0.0.0.0/0").strip() == ""
+        assert gateway.command("add map config/allow.map 0.0.0.0/0 4000000000").strip() == ""
         assert gateway.attest()["config"] == "", "what is not in force must not be attested"
         gateway.wait_in_force(files)
         assert gateway.rest(headers=[("Authorization", f"Bearer {KEY}")], source="127.7.7.7")[0] == 403

@@ -2,9 +2,7 @@
 
 import json
 import ssl
-import struct
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address
 from typing import Any
 
 import grpc
@@ -13,8 +11,18 @@ from pymilvus import MilvusClient, MilvusException
 
 from tests.gateway.fakemilvus import FORBIDDEN, METRICS, FakeMilvus
 from tests.gateway.pki import Pki
-from tests.gateway.rig import EXPIRED_KEY, KEY, OTHER_KEY, PASSWORDS, Gateway, ask, basic, plain_http, until
-from zilliz_operator.desired.door import DoorLimits
+from tests.gateway.rig import (
+    EXPIRED_KEY,
+    KEY,
+    OTHER_KEY,
+    PASSWORDS,
+    Gateway,
+    ask,
+    basic,
+    plain_http,
+    proxy_header,
+    until,
+)
 
 JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln"
 
@@ -247,34 +255,6 @@ LOCAL = b"\r\n\r\n\0\r\nQUIT\n" + bytes([0x20, 0x00, 0x00, 0x00])
 
 def refused_connections(gateway: Gateway, source: str) -> list[dict[str, Any]]:
     return [line for line in gateway.audit(kind="connection") if line["client_ip"] == source]
-
-
-def proxy_header(client: str) -> bytes:
-    """PROXY protocol version 2."""
-    source = ip_address(client)
-    target = ip_address("192.0.2.1" if source.version == 4 else "2001:db8::1")
-    body = source.packed + target.packed + struct.pack("!HH", 4242, 19530)
-    return (
-        b"\r\n\r\n\0\r\nQUIT\n"
-        + bytes([0x21, 0x11 if source.version == 4 else 0x21])
-        + struct.pack("!H", len(body))
-        + body
-    )
-
-
-def test_guessing_is_throttled_per_address(make_gateway: Callable[..., Gateway], milvus: FakeMilvus) -> None:
-    gateway = make_gateway(limits=DoorLimits(failures_per_minute=5)).start()
-    seen = [gateway.rest(headers=bearer("alice:wrong"), source="127.0.0.11")[0] for _ in range(12)]
-    assert seen[:5] == [401] * 5 and seen[-1] == 429
-    assert gateway.rest(headers=bearer(KEY), source="127.0.0.11")[0] == 429, (
-        "the right key must not get through meanwhile"
-    )
-    assert gateway.rest(headers=bearer(KEY), source="127.0.0.12")[0] == 200
-    status = [
-        gateway.rest(headers=bearer("root:wrong"), client=gateway.pki.operator, source="127.0.0.13")[0]
-        for _ in range(12)
-    ]
-    assert set(status) == {401}, "the operator is never throttled"
 
 
 class TestPymilvus:

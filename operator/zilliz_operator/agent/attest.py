@@ -1,4 +1,4 @@
-"""The agent's answers on loopback. HAProxy lets nobody but the operator reach them."""
+"""The agent's answers on loopback. HAProxy lets the operator reach them, and monitoring the metrics alone."""
 
 import json
 import sys
@@ -12,8 +12,8 @@ from zilliz_operator.agent.events import event
 Answer = Callable[[], Mapping[str, Any]]
 
 
-def server(*, port: int, attest: Answer) -> ThreadingHTTPServer:
-    """An HTTP server for `/.zilliz/attest` and `/healthz`, bound to loopback."""
+def server(*, port: int, attest: Answer, metrics: Callable[[], str]) -> ThreadingHTTPServer:
+    """An HTTP server for `/.zilliz/attest`, `/metrics/agent` and `/healthz`, bound to loopback."""
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
@@ -24,15 +24,19 @@ def server(*, port: int, attest: Answer) -> ThreadingHTTPServer:
         def do_GET(self) -> None:
             if self.path == "/.zilliz/attest":
                 self._answer(HTTPStatus.OK, attest())
+            elif self.path == "/metrics/agent":
+                self._send(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", metrics().encode())
             elif self.path in ("/healthz", "/.zilliz/healthz"):
                 self._answer(HTTPStatus.OK, {"status": "ok"})
             else:
                 self._answer(HTTPStatus.NOT_FOUND, {"message": "not found"})
 
         def _answer(self, status: HTTPStatus, content: Mapping[str, Any]) -> None:
-            body = json.dumps(content).encode() + b"\n"
+            self._send(status, "application/json", json.dumps(content).encode() + b"\n")
+
+        def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
             self.send_response(status)
-            self.send_header("content-type", "application/json")
+            self.send_header("content-type", kind)
             self.send_header("content-length", str(len(body)))
             self.send_header("cache-control", "no-store")
             self.end_headers()

@@ -7,15 +7,17 @@ from the files and from what HAProxy says of itself.
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
-from zilliz_operator.agent import attest
+from zilliz_operator.agent import attest, metrics
 from zilliz_operator.agent.events import event
 from zilliz_operator.agent.keeper import Keeper
 from zilliz_operator.agent.lastuse import read_used
 from zilliz_operator.agent.relay import each_line, read_counts
+from zilliz_operator.agent.runtime import Runtime
 from zilliz_operator.agent.settings import Settings, pod_name
 
 NOTICE_FD = 3
@@ -33,7 +35,10 @@ def run(settings: Settings) -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     keeper = Keeper(settings)
-    _thread("attest", attest.server(port=settings.port, attest=lambda: _attestation(keeper, settings)).serve_forever)
+    answers = attest.server(
+        port=settings.port, attest=lambda: _attestation(keeper, settings), metrics=lambda: _metrics(settings)
+    )
+    _thread("attest", answers.serve_forever)
     last_word = threading.Event()
 
     def listen() -> None:
@@ -62,6 +67,11 @@ def _attestation(keeper: Keeper, settings: Settings) -> Mapping[str, Any]:
         "auditDropped": counts.dropped + seen.dropped,
         "used": read_used(settings.used),
     }
+
+
+def _metrics(settings: Settings) -> str:
+    held = metrics.held_addresses(Runtime(settings.socket), now=time.time())
+    return metrics.text(read_counts(settings.counts), held=held)
 
 
 def _notice(line: str, keeper: Keeper) -> None:

@@ -2,18 +2,26 @@
 
 HAProxy writes into a pipe and drops lines when it is full. So one thread only empties the pipe into a bounded queue,
 and another writes to stdout at whatever pace stdout allows; when the queue is full whole lines are dropped and
-counted. It runs in process 1: the agent may die without losing a line.
+counted. It runs in process 1: the agent may die without losing a line. Refusals are counted here too, by the reason in
+their line: what is counted is what was written, and a reload of HAProxy forgets none.
 """
 
 import collections
+import json
 import os
+import re
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 _BLOCK = 65536
+_REFUSED = re.compile(rb'"decision":"denied","reason":"([a-z_]{1,40})"')
+"""Not to be forged: a quote in anything that a client sends has a backslash before it."""
+_BROKEN = re.compile(rb'"kind":"connection"')
+_SLOWED = re.compile(rb'"guard":"slowed"')
+_REASONS = 100
 
 
 @dataclass(slots=True)
@@ -22,6 +30,20 @@ class Counts:
 
     lines: int = 0
     dropped: int = 0
+    slowed: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    """By reason; `connection` for what never became a request."""
+
+    def copy(self) -> "Counts":
+        return Counts(self.lines, self.dropped, self.slowed, dict(self.refused))
+
+    def see(self, line: bytes) -> None:
+        """Count one line by what it says."""
+        self.slowed += _SLOWED.search(line) is not None
+        found = _REFUSED.search(line)
+        reason = "connection" if _BROKEN.search(line) else found[1].decode() if found else ""
+        if reason and (reason in self.refused or len(self.refused) < _REASONS):
+            self.refused[reason] = self.refused.get(reason, 0) + 1
 
 
 class Relay:
@@ -85,6 +107,8 @@ class Relay:
         for line in lines if len(mine) < len(lines) else ():
             if not line.startswith(b"{"):
                 self._other(line.decode(errors="replace").rstrip())
+        for line in mine:
+            self.counts.see(line)
         if mine:
             self._put(b"".join(mine))
 
@@ -118,13 +142,12 @@ def each_line(source: int, handle: Callable[[str], None]) -> None:
 def write_counts(path: Path, counts: Counts) -> None:
     """For the agent, which tells the operator."""
     fresh = path.with_suffix(".new")
-    fresh.write_text(f"{counts.lines} {counts.dropped}")
+    fresh.write_text(json.dumps(asdict(counts)))
     fresh.replace(path)
 
 
 def read_counts(path: Path) -> Counts:
     """What `write_counts` wrote last; zeros before that."""
-    with suppress(OSError, ValueError):
-        lines, dropped = path.read_text().split()
-        return Counts(int(lines), int(dropped))
+    with suppress(OSError, ValueError, TypeError):
+        return Counts(**json.loads(path.read_text()))
     return Counts()

@@ -120,4 +120,4 @@ class Runtime:
 
 
 def _kind(name: str) -> str:
-    return "map" if name.startswith("maps/") else "acl"
+    return "map" if name.endswith(".map") else "acl"

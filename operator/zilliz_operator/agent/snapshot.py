@@ -63,7 +63,7 @@ class Snapshot:
 
 
 def is_live(name: str) -> bool:
-    return name.startswith(MAPS_PREFIX) or name.endswith(".acl")
+    return name.endswith((".map", ".acl"))
 
 
 def fingerprint(mounts: Path) -> tuple[tuple[str, int, int, int], ...]:
@@ -88,7 +88,7 @@ def read_mounts(mounts: Path) -> Snapshot:
     files |= {MAPS_PREFIX + name: data for name, data in _directory(mounts / "maps").items()}
     for name in (
         "config/haproxy.cfg",
-        "config/allow.acl",
+        "config/allow.map",
         "config/lbs.acl",
         "config/denied-users.acl",
         "maps/keys.map",

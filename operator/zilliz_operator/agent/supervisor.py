@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from zilliz_operator.agent.door import NOTICE_FD
 from zilliz_operator.agent.events import event
@@ -118,7 +118,7 @@ class Supervisor:
                 self._begin_stop()
 
     def _tell_counts(self) -> None:
-        seen = replace(self._relay.counts)
+        seen = self._relay.counts.copy()
         if seen != self._told:
             self._told = seen
             with contextlib.suppress(OSError):

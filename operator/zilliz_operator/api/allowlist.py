@@ -58,15 +58,32 @@ class ClusterResult(Status):
 ClusterResults = Annotated[tuple[ClusterResult, ...], Field(json_schema_extra=list_map("name"))]
 
 
+class EntryResult(Status):
+    """How it stands with one entry."""
+
+    cidr: str
+    """The entry's block."""
+    state: str = ""
+    """Active, Expired or Refused."""
+    expires_at: AwareDatetime | None = None
+    """From then on it admits nobody. Absent: never."""
+    message: str = ""
+    """More about it."""
+
+
 class AllowlistStatus(ResourceStatus):
     """What is in force."""
 
     clusters: ClusterResults = ()
     """How it stands on each selected cluster."""
+    entries: Annotated[tuple[EntryResult, ...], Field(max_length=500, json_schema_extra=list_map("cidr"))] = ()
+    """How it stands with each entry."""
     active_entries: int | None = None
     """Entries that admit now."""
     expired_entries: int | None = None
     """Entries that have expired."""
+    refused_entries: int | None = None
+    """Entries that admit nobody because something is wrong with them."""
 
 
 class Allowlist(Resource):
@@ -97,6 +114,7 @@ class Allowlist(Resource):
     COLUMNS = ready_columns(
         Column("Active", ".status.activeEntries", type="integer", description="Entries that admit now."),
         Column("Expired", ".status.expiredEntries", type="integer"),
+        Column("Refused", ".status.refusedEntries", type="integer", priority=1),
         Column("Anywhere", ".spec.allowAnywhere", type="boolean", priority=1),
     )
 

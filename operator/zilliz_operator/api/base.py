@@ -182,4 +182,8 @@ def _nearest(error: ErrorDetails) -> str:
 
 def utc(value: datetime) -> str:
     """A time as Kubernetes writes it."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        there = value.astimezone(UTC)
+    except OverflowError:  # The first or last hours that a date can say, seen from another time zone.
+        there = value
+    return there.strftime("%Y-%m-%dT%H:%M:%SZ")

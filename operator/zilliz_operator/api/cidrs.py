@@ -1,6 +1,7 @@
 """What is wrong with the text of an address block, in CEL and in Python, to the letter the same."""
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
@@ -13,6 +14,7 @@ ANYWHERE_IPV6: Final = 7
 """Blocks shorter than these admit so much of the internet that two halves of it would do: they count as anywhere."""
 
 
+@lru_cache(maxsize=65536)
 def parse_cidr(text: str) -> IPv4Network | IPv6Network | None:
     """The block that contains `text`, host bits dropped; None when it is no CIDR block (as the API server judges
     it)."""
@@ -31,6 +33,7 @@ def is_cidr(text: str) -> bool:
     return parse_cidr(text) is not None
 
 
+@lru_cache(maxsize=65536)
 def has_host_bits(text: str) -> bool:
     """Whether the address before the slash is not the first of its block."""
     block = parse_cidr(text)

@@ -90,6 +90,7 @@ class Reason(StrEnum):
     RECYCLED = "Recycled"
     KEPT_WITH_LIMITS = "KeptWithLimits"
     DOOR_CLOSED = "DoorClosed"
+    ALLOWLISTS_TOO_LONG = "AllowlistsTooLong"
     NOT_APPLICABLE = "NotApplicable"
     DISABLED = "Disabled"
     # On the way
@@ -200,6 +201,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.SUSPENDED: ReasonInfo("powerState is Suspended: no pod runs, data and credentials are kept.", "Set spec.powerState to Running to start it again."),
     Reason.RECYCLED: ReasonInfo("The cluster was deleted; its data is kept until expiresAt at least.", "Nothing to do. docs/operations.md says how to reach what is kept."),
     Reason.KEPT_WITH_LIMITS: ReasonInfo("Kept as far as this object store can and as can be seen; the message lists what it cannot do and what is not known.", "Use a store that can, name or declare an encrypted StorageClass in the DataPlane, or accept the limits in the message."),
+    Reason.ALLOWLISTS_TOO_LONG: ReasonInfo("The Allowlists of this cluster have more entries together than its gateways take. The oldest are in force; the message names those that are not.", "Write wider blocks, remove entries that nobody needs, or list workloads instead."),
     Reason.DOOR_CLOSED: ReasonInfo("No allowlist admits anyone, so the door is closed to everybody but the operator.", "Create an Allowlist that selects this cluster and lists the clients' addresses or workloads."),
     Reason.NOT_APPLICABLE: ReasonInfo("The promise does not apply here; the message says why.", _NOTHING),
     Reason.DISABLED: ReasonInfo("Switched off by the spec.", "Set spec.enabled to true."),

@@ -10,11 +10,13 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
 import jinja2
 
 from zilliz_operator.api import names
+from zilliz_operator.api.blocks import latest_ends
 from zilliz_operator.api.confighash import CONFIG_PREFIX, MAPS_PREFIX, config_hash
 from zilliz_operator.api.exceptions import InvalidSpec
 from zilliz_operator.api.rolenames import TECHNICAL_PREFIX
@@ -23,6 +25,9 @@ ROOT = "root"
 OPERATOR_COMMON_NAME = "zilliz-operator"
 NEVER = 253402300799
 """The expiry of a key that has none: the last second of the year 9999."""
+
+_WAIT = """-- The one thing that HAProxy has no word for: to wait and then go on.
+core.register_action("wait", {"http-req"}, function(txn) """
 
 _USER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 _KEY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@/-]{0,127}")
@@ -50,7 +55,15 @@ class DoorLimits:
     """What one gateway bears, and how patient it is with guessers. Counted in each replica."""
 
     connections: int = 4000
-    failures_per_minute: int = 20
+    failures_slowed: int = 5
+    """Failed logins within the window, from one address, after which its next requests wait."""
+    failures_refused: int = 20
+    """And after which it is refused for a while."""
+    failure_window_seconds: int = 60
+    slow_seconds: int = 2
+    slow_at_once: int = 20
+    """Requests of one address that may wait at a time."""
+    refuse_seconds: int = 300
     new_connections_per_10s: int = 400
     connections_per_address: int = 500
     close_spread_seconds: int = 40
@@ -93,7 +106,9 @@ class DoorConfig:
     milvus_server_name: str = "milvus"
     """The name that Milvus' certificate must carry."""
     allow: tuple[str, ...] = ()
-    """Client CIDRs. Empty: nobody from outside."""
+    """Client CIDRs. With `allow_until` empty too: nobody from outside."""
+    allow_until: tuple[tuple[str, int], ...] = ()
+    """Client CIDRs that end, with the second since 1970 from which they admit nobody. Of several the latest counts."""
     load_balancers: tuple[str, ...] = ()
     """Sources that must send a PROXY header; from all others it is refused."""
     pods: tuple[str, ...] = ()
@@ -146,9 +161,8 @@ def render(config: DoorConfig) -> DoorFiles:
     _check(config)
     files = {
         "haproxy.cfg": _haproxy_cfg(config),
-        "allow.acl": _lines(
-            _cidrs("allow", config.allow) + _cidrs("pods", config.pods if config.workloads_listed else ())
-        ),
+        "wait.lua": f"{_WAIT}core.msleep({1000 * config.limits.slow_seconds}) end)\n",
+        "allow.map": _lines(f"{block} {end}" for block, end in _allowed(config).items()),
         "lbs.acl": _lines(_cidrs("loadBalancers", config.load_balancers)),
         "denied-users.acl": _lines((ROOT, *config.denied_users, *(user.name for user in config.technical_users))),
     }
@@ -187,6 +201,13 @@ def _cidrs(path: str, cidrs: Iterable[str]) -> tuple[str, ...]:
     return (*map(str, ipaddress.collapse_addresses(v4)), *map(str, ipaddress.collapse_addresses(v6)))
 
 
+def _allowed(config: DoorConfig) -> dict[IPv4Network | IPv6Network, int]:
+    """Who may knock, and until when: one map, so that a change is one step for the gateway, without a moment between."""
+    lasting = (*_cidrs("allow", config.allow), *_cidrs("pods", config.pods if config.workloads_listed else ()))
+    ending = ((ipaddress.ip_network(cidr), end) for cidr, end in config.allow_until)
+    return latest_ends([*((ipaddress.ip_network(cidr), NEVER) for cidr in lasting), *ending])
+
+
 def _haproxy_cfg(config: DoorConfig) -> str:
     by_name = not _is_address(config.milvus_host)
     return _template().render(
@@ -219,6 +240,7 @@ def _check(config: DoorConfig) -> None:
         raise InvalidSpec("operatorCertificates", "needed with a client authority, which could sign our name too")
     if config.client_ca_pem is not None and "PRIVATE KEY" in config.client_ca_pem:
         raise InvalidSpec("clientCa", "holds a private key; give the certificates alone")
+    _check_ends(config)
     for user in config.denied_users:
         _match("deniedUsers", _USER, user, "a letter, then up to 31 letters, digits or '_'")
     for end in config.user_ends:
@@ -228,6 +250,13 @@ def _check(config: DoorConfig) -> None:
     _check_users(config)
     _check_keys("keys", config.keys, users=config.technical_users, what="technical")
     _check_keys("passwords", config.passwords, users=config.cluster_users, what="cluster")
+
+
+def _check_ends(config: DoorConfig) -> None:
+    for cidr, end in config.allow_until:
+        _cidrs("allowUntil", (cidr,))
+        if not 0 <= end <= NEVER:
+            raise InvalidSpec("allowUntil", f"{cidr} ends at {end}, which is no time between 1970 and 9999")
 
 
 def _check_users(config: DoorConfig) -> None:

@@ -101,7 +101,8 @@ def service(ctx: ClusterContext, *, files: DoorFiles) -> Manifest:
 def source_ranges(ctx: ClusterContext, files: DoorFiles) -> list[str]:
     """Who may reach the load balancer at all: clients, load balancers that speak for them, the operator from a hub."""
     network = ctx.data_plane.network
-    listed = {*files.config["allow.acl"].split(), *files.config["lbs.acl"].split(), *map(str, network.operator_cidrs)}
+    clients = (line.split()[0] for line in files.config["allow.map"].splitlines())
+    listed = {*clients, *files.config["lbs.acl"].split(), *map(str, network.operator_cidrs)}
     if len(listed) > MAX_SOURCE_RANGES:
         return []
     return sorted(listed) or [NOBODY]

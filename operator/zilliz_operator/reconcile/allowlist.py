@@ -1,5 +1,6 @@
 """Allowlist: say on which clusters it is in force. What it admits is applied by the clusters' own passes."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from zilliz_operator.api.allowlist import Allowlist
@@ -7,6 +8,7 @@ from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.exceptions import InvalidSpec
 from zilliz_operator.api.validate import validate
 from zilliz_operator.api.zillizcluster import ZillizCluster
+from zilliz_operator.policy.entries import EntryFound, State, entries_found
 from zilliz_operator.policy.status import FALSE, TRUE, StepResult, conditions
 from zilliz_operator.reconcile import statuses
 from zilliz_operator.reconcile.pass_ import World
@@ -81,6 +83,20 @@ def summary(entries: Sequence[dict[str, str]], absent: Sequence[str]) -> StepRes
     return StepResult(type, TRUE, Reason.APPLIED, f"in force on {where}{''.join(notes)}")
 
 
+MOST_ENTRIES = 500
+"""As many as a status holds, and a spec."""
+
+
+def _entry_fields(entries: Sequence[EntryFound]) -> dict[str, object]:
+    counts = Counter(each.state for each in entries)
+    return {
+        "entries": [each.as_status() for each in entries[:MOST_ENTRIES]],
+        "activeEntries": counts[State.ACTIVE],
+        "expiredEntries": counts[State.EXPIRED],
+        "refusedEntries": counts[State.REFUSED],
+    }
+
+
 class AllowlistReconciler:
     def __init__(self, world: World) -> None:
         self._world = world
@@ -93,32 +109,34 @@ class AllowlistReconciler:
             return Outcome()
         findings = validate(raw)
         if findings:
-            return await self._write(
-                raw, StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, str(findings[0])), {"clusters": []}
-            )
+            return await self._invalid(raw, str(findings[0]))
         allowlist = Allowlist.parse(raw)
         chosen = await clusters_of(self._world, key.namespace)
         names = [cluster.metadata.name for cluster in chosen]
         chosen = [c for c in chosen if selects(allowlist.spec.clusters, name=c.metadata.name, labels=c.metadata.labels)]
         now = self._world.clock.now()
-        ends = [e.expires_at for e in allowlist.spec.entries if e.expires_at]
-        expired = sum(end <= now for end in ends)
-        entries = per_cluster(chosen, raw)
-        fields = {
-            "clusters": entries,
-            "activeEntries": len(allowlist.spec.entries) - expired,
-            "expiredEntries": expired,
-        }
-        ready = summary(entries, missing(allowlist.spec.clusters, names))
-        if ready.kept and expired and expired == len(allowlist.spec.entries) and not allowlist.spec.workloads:
+        entries = entries_found(allowlist, now=now)
+        per = per_cluster(chosen, raw)
+        ready = summary(per, missing(allowlist.spec.clusters, names))
+        ended = sum(each.state is State.EXPIRED for each in entries)
+        if ready.kept and entries and ended == len(entries) and not allowlist.spec.workloads:
             message = "every entry has expired: this allowlist admits nobody; set new expiresAt dates or delete it"
             ready = StepResult(ConditionType.READY, FALSE, Reason.ENTRIES_EXPIRED, message)
-        outcome = await self._write(raw, ready, fields)
-        next_end = min((end for end in ends if end > now), default=None)
+        outcome = await self._write(raw, ready, {"clusters": per, **_entry_fields(entries)})
+        next_end = min((e.expires_at for e in entries if e.expires_at and e.expires_at > now), default=None)
         if next_end is not None:
             wait = (next_end - now).total_seconds() + 0.5
             return Outcome(again_in=min(wait, outcome.again_in or wait))
         return outcome
+
+    async def _invalid(self, raw: Manifest, finding: str) -> Outcome:
+        """None of it counts. Entry by entry it is said which are wrong, as far as they can be read."""
+        try:
+            entries = entries_found(Allowlist.parse(raw), now=self._world.clock.now(), refused=True)
+        except InvalidSpec:
+            entries = ()
+        ready = StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, finding)
+        return await self._write(raw, ready, {"clusters": [], **_entry_fields(entries)})
 
     async def _write(self, raw: Manifest, ready: StepResult, fields: dict[str, object]) -> Outcome:
         now = self._world.clock.now()

@@ -1,5 +1,6 @@
 """The audit lines' last stretch: whole lines, in order, counted, and never a reason for HAProxy to wait."""
 
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -98,10 +99,30 @@ def test_a_sink_that_is_gone_is_counted(pipes: Pipes) -> None:
     assert relay.counts == Counts(lines=0, dropped=2)
 
 
+def test_refusals_are_counted_by_reason_and_nobody_forges_one(pipes: Pipes) -> None:
+    source, writer, _reader, sink = pipes
+    relay = Relay(source, sink, other=print)
+    refused = '{"kind":"request","db":%s,"decision":"denied","reason":"%s","guard":"%s"}\n'
+    hostile = json.dumps('","decision":"denied","reason":"throttled","guard":"slowed')
+    lines = [
+        refused % ('"-"', "unknown_key", "slowed"),
+        refused % ('"-"', "unknown_key", "-"),
+        refused % (hostile, "ip_not_allowed", "-"),
+        refused.replace("denied", "allowed") % (hostile, "-", "-"),
+        '{"kind":"connection","decision":"denied","reason":"SSL handshake failure"}\n',
+    ]
+    os.write(writer, "".join(lines).encode())
+    close(writer)
+    start(relay)
+    assert relay.done.wait(10)
+    assert relay.counts == Counts(5, 0, 1, {"unknown_key": 2, "ip_not_allowed": 1, "connection": 1})
+
+
 def test_counts_travel_by_file(tmp_path: Path) -> None:
     path = tmp_path / "audit"
     assert read_counts(path) == Counts()
-    write_counts(path, Counts(7, 2))
-    assert read_counts(path) == Counts(7, 2)
+    seen = Counts(7, 2, 3, {"throttled": 4})
+    write_counts(path, seen)
+    assert read_counts(path) == seen
     path.write_text("nonsense")
     assert read_counts(path) == Counts()

@@ -48,7 +48,7 @@ def test_the_hash_is_the_operators(mounts: Path) -> None:
 
 @pytest.mark.parametrize(
     "missing",
-    ["config/haproxy.cfg", "config/allow.acl", "maps/users.map", "tls/tls.key", "client/ca.crt", "operator-ca/ca.crt"],
+    ["config/haproxy.cfg", "config/allow.map", "maps/users.map", "tls/tls.key", "client/ca.crt", "operator-ca/ca.crt"],
 )
 def test_what_is_missing_is_named(mounts: Path, missing: str) -> None:
     (mounts / missing).unlink()
@@ -63,7 +63,7 @@ def test_a_certificate_without_key_is_incomplete(mounts: Path, pair: tuple[str, 
 
 
 @pytest.mark.parametrize(
-    "touched", ["config/allow.acl", "maps/keys.map", "tls/tls.crt", "client/tls.key", "operator-ca/ca.crt"]
+    "touched", ["config/allow.map", "maps/keys.map", "tls/tls.crt", "client/tls.key", "operator-ca/ca.crt"]
 )
 def test_every_mounted_file_is_watched(mounts: Path, touched: str) -> None:
     before = fingerprint(mounts)
@@ -81,9 +81,9 @@ def test_lists_are_live_and_the_rest_needs_a_reload(mounts: Path) -> None:
         "maps/keys.map",
         "config/lbs.acl",
         "config/denied-users.acl",
-        "config/allow.acl",
+        "config/allow.map",
     ]
-    (mounts / "config/allow.acl").write_text("192.0.2.0/24\n")
+    (mounts / "config/allow.map").write_text("192.0.2.0/24\n")
     after = read_mounts(mounts)
     assert (after.load_hash == before.load_hash, after.config_hash == before.config_hash) == (True, False)
     (mounts / "config/haproxy.cfg").write_text("# other\n")

@@ -31,7 +31,7 @@ def test_blocks_alternate_and_every_latency_is_kept() -> None:
 
         return send
 
-    found = search._alternate(
+    found = search.alternate(
         {"direct": way("direct"), "door": way("door")}, concurrency=1, size=Size(blocks=3, requests={1: 2})
     )
     assert order == [*["direct"] * 2, *["door"] * 4, *["direct"] * 4, *["door"] * 2]
@@ -46,5 +46,5 @@ def test_no_pair_of_blocks_begins_after_the_time_and_no_pair_is_left_half() -> N
         return float(number)
 
     size = Size(blocks=8, requests={1: 3}, seconds=-1)
-    found = search._alternate({"direct": send, "door": send}, concurrency=1, size=size)
+    found = search.alternate({"direct": send, "door": send}, concurrency=1, size=size)
     assert [len(s.latencies) for s in found] == [2 * 3, 2 * 3]

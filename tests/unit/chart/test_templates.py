@@ -1,5 +1,6 @@
 """What the chart renders: a restricted pod, exact rights, closed ports; with default values and with others."""
 
+import re
 from collections import defaultdict
 from functools import cache
 from typing import Any
@@ -9,7 +10,9 @@ import pytest
 import yaml
 
 from tools.generate_manifests import CHART, NAMESPACE, access_yaml, render
-from zilliz_operator.api import rights
+from zilliz_operator.agent.metrics import text
+from zilliz_operator.agent.relay import Counts
+from zilliz_operator.api import names, rights
 from zilliz_operator.api.installation import ADMISSION_POLICIES, MINIMUM_KUBERNETES, RIGHTS
 from zilliz_operator.api.kinds import KINDS, OURS
 from zilliz_operator.handlers import watches
@@ -254,6 +257,44 @@ class TestNetwork:
 
     def test_no_monitoring_means_nobody(self) -> None:
         assert one("NetworkPolicy", values="networkPolicy.monitoringNamespace=")["spec"]["ingress"] == []
+
+
+class TestGatewayMonitoring:
+    """Made where the kinds exist, and nowhere else."""
+
+    THERE = ("--api-versions", "monitoring.coreos.com/v1")
+
+    def made(self, values: str = "", *arguments: str) -> dict[str, Manifest]:
+        found = [d for d in rendered(values, *arguments) if d["metadata"]["name"] == "zilliz-operator-gateways"]
+        return {document["kind"]: document for document in found}
+
+    def test_nothing_is_made_where_the_kinds_are_unknown_or_nobody_wants_it(self) -> None:
+        assert self.made() == {}
+        assert self.made("metrics.gateways.enabled=false", *self.THERE) == {}
+
+    def test_every_path_is_scraped_that_the_gateways_answer(self) -> None:
+        monitor = self.made("", *self.THERE)["ServiceMonitor"]
+        gateway = names.labels(name="search", project="team-a", uid="u", component="gateway")
+        assert monitor["spec"]["selector"]["matchLabels"].items() <= gateway.items()
+        assert {each["key"] for each in monitor["spec"]["selector"]["matchExpressions"]} <= gateway.keys()
+        assert {e["path"] for e in monitor["spec"]["endpoints"]} == {"/metrics", "/metrics/gateway", "/metrics/agent"}
+        assert {e["port"] for e in monitor["spec"]["endpoints"]} == {"metrics"}
+
+    def test_alerts_are_on_metrics_and_reasons_that_exist(self) -> None:
+        (group,) = self.made("", *self.THERE)["PrometheusRule"]["spec"]["groups"]
+        alerts = {rule["alert"]: rule["expr"] for rule in group["rules"]}
+        assert set(alerts) == {"ZillizGuessing", "ZillizGuessingFromManyAddresses", "ZillizAuditLinesLost"}
+        told = text(Counts(refused={"user_not_from_outside": 1}), held=0)
+        for expression in alerts.values():
+            (name,) = re.findall(r"zilliz_gateway_[a-z_]+", expression)
+            assert f"\n{name}" in told
+            for reason in re.findall(r"[a-z_]+(?=[|\"])", expression.partition("reason=~")[2]):
+                assert f'{{reason="{reason}"}}' in told
+
+    def test_operations_names_every_alert(self) -> None:
+        (group,) = self.made("", *self.THERE)["PrometheusRule"]["spec"]["groups"]
+        page = (CHART.parents[1] / "docs" / "operations.md").read_text()
+        assert all(f"`{rule['alert']}`" in page for rule in group["rules"])
 
 
 class TestAdmissionPolicies:

@@ -73,7 +73,7 @@ def observed(admission: Admission | None = None, **changes: Any) -> ObservedInpu
     """Fixed facts, with credentials that no test may find in the wrong place."""
     facts: dict[str, Any] = {
         "admission": admission or Admission(),
-        "door_files": DoorFiles({"haproxy.cfg": "# in force\n", "allow.acl": "", "lbs.acl": ""}, {"keys.map": ""}),
+        "door_files": DoorFiles({"haproxy.cfg": "# in force\n", "allow.map": "", "lbs.acl": ""}, {"keys.map": ""}),
         "gateway_image": "docker.io/zillizbyoc/gateway:0.1.0",
         "root_password": "root-Secret-1",
         "db_admin_password": "admin-Secret-2",

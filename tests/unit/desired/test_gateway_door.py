@@ -100,6 +100,7 @@ def test_every_input_reaches_the_files() -> None:
         "milvus_host": "10.0.0.7",
         "milvus_server_name": "other",
         "allow": (),
+        "allow_until": (("198.51.100.0/24", 5),),
         "load_balancers": (),
         "workloads_listed": True,
         "denied_users": (),
@@ -111,7 +112,7 @@ def test_every_input_reaches_the_files() -> None:
         "operator_common_name": "someone",
         "operator_certificates": ("ef" * 32,),
         "nameservers": ("10.96.0.10:53",),
-        "limits": dataclasses.replace(PLAIN.limits, failures_per_minute=7),
+        "limits": dataclasses.replace(PLAIN.limits, failures_refused=7),
         "ports": dataclasses.replace(PLAIN.ports, door=19531),
     }
     before = render(PLAIN).hash
@@ -120,12 +121,12 @@ def test_every_input_reaches_the_files() -> None:
 
 
 def test_pods_are_admitted_only_while_a_workload_is_listed() -> None:
-    assert "10.244.0.0/16" not in render(PLAIN).config["allow.acl"]
-    assert "10.244.0.0/16" in render(dataclasses.replace(PLAIN, workloads_listed=True)).config["allow.acl"]
+    assert "10.244.0.0/16" not in admitted(PLAIN)
+    assert "10.244.0.0/16" in admitted(dataclasses.replace(PLAIN, workloads_listed=True))
 
 
 def test_nobody_is_an_empty_list() -> None:
-    assert render(dataclasses.replace(PLAIN, allow=())).config["allow.acl"] == ""
+    assert render(dataclasses.replace(PLAIN, allow=())).config["allow.map"] == ""
 
 
 def test_root_and_technical_users_are_always_denied_by_password() -> None:
@@ -146,10 +147,32 @@ def test_a_key_without_end_outlives_us() -> None:
     assert render(dataclasses.replace(PLAIN, keys=(key,))).maps["keys.map"] == f"{DIGEST} k:zt_viewer:{NEVER}\n"
 
 
+def admitted(config: DoorConfig) -> list[str]:
+    return [line.split()[0] for line in render(config).config["allow.map"].splitlines()]
+
+
+def test_a_block_that_ends_shortens_none_that_holds_it() -> None:
+    config = dataclasses.replace(
+        PLAIN,
+        allow=("203.0.113.0/24",),
+        workloads_listed=True,
+        allow_until=(("203.0.113.7/32", 5), ("10.244.3.0/24", 5), ("198.51.100.0/24", 7), ("198.51.100.0/25", 9)),
+    )
+    assert render(config).config["allow.map"].splitlines() == [
+        f"10.244.0.0/16 {NEVER}",
+        "198.51.100.0/24 7",
+        "198.51.100.0/25 9",
+        f"203.0.113.0/24 {NEVER}",
+    ]
+
+
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"allow": ("203.0.113.1/24",)}, "allow"),
     ({"allow": ("everyone",)}, "allow"),
     ({"allow": ("fe80::%eth0/64",)}, "allow"),
+    ({"allow_until": (("203.0.113.1/24", 5),)}, "allowUntil"),
+    ({"allow_until": (("203.0.113.0/24", -1),)}, "allowUntil"),
+    ({"allow_until": (("203.0.113.0/24", NEVER + 1),)}, "allowUntil"),
     ({"load_balancers": ("10.0.0.0/33",)}, "loadBalancers"),
     ({"milvus_host": "milvus host"}, "milvusHost"),
     ({"milvus_host": "fe80::1%eth0"}, "milvusHost"),
@@ -207,7 +230,7 @@ NETWORKS = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).flatmap(
 def test_the_list_admits_exactly_whom_its_entries_admit(
     networks: list[str], stranger: ipaddress.IPv4Address | ipaddress.IPv6Address, pick: int
 ) -> None:
-    lines = render(dataclasses.replace(PLAIN, allow=tuple(networks))).config["allow.acl"].splitlines()
+    lines = admitted(dataclasses.replace(PLAIN, allow=tuple(networks)))
     assert len(lines) == len(set(lines)) <= len(networks)
     written = [ipaddress.ip_network(line) for line in lines]
     given_networks = [ipaddress.ip_network(network) for network in networks]

@@ -161,6 +161,7 @@ def targets() -> set[str]:
 
 
 KNOWN_PROGRAMS = {
+    "grep",
     "make",
     "kubectl",
     "k",
@@ -410,9 +411,9 @@ def test_reasons_of_the_outage_table_exist() -> None:
 
 
 def test_metrics_in_the_pages_exist() -> None:
-    code = (ROOT / "operator/zilliz_operator/handlers/metrics.py").read_text()
+    code = "".join((ROOT / f"operator/zilliz_operator/{part}/metrics.py").read_text() for part in ("handlers", "agent"))
     named = set(re.findall(r"`(zilliz_\w+)", (ROOT / "docs" / "operations.md").read_text()))
-    assert len(named) == 9
+    assert len(named) == 14
     assert [metric for metric in sorted(named) if f'"{metric}"' not in code] == []
 
 

@@ -1,5 +1,6 @@
 """The union of allowlists: never wider than asked, whatever the order, whatever the moment."""
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
@@ -81,9 +82,9 @@ def test_two_lists_admit_what_either_admits(one: list[str], two: list[str], addr
 
 @given(blocks)
 def test_saying_it_twice_changes_nothing(asked: list[str]) -> None:
-    once = union([allowlist(*asked)], now=NOW)
-    assert union([allowlist(*asked), allowlist(*asked, *asked)], now=NOW) == once
-    assert union([allowlist(*once.cidrs)], now=NOW) == once
+    once = dataclasses.replace(union([allowlist(*asked)], now=NOW), entries=0)
+    for again in ([allowlist(*asked), allowlist(*asked, *asked)], [allowlist(*once.cidrs)]):
+        assert dataclasses.replace(union(again, now=NOW), entries=0) == once
 
 
 @given(st.integers(-5, 5))
@@ -92,6 +93,50 @@ def test_an_entry_ends_at_its_moment(seconds: int) -> None:
     spec = {"entries": [{"cidr": "203.0.113.0/24", "expiresAt": end.isoformat()}]}
     found = union([Allowlist.model_validate({"spec": spec})], now=NOW).cidrs
     assert found == (("203.0.113.0/24",) if end > NOW else ())
+
+
+def ending(**ends: int | None) -> Allowlist:
+    """Blocks with their ends, in seconds from now."""
+    entries = [
+        {"cidr": cidr, **({} if end is None else {"expiresAt": (NOW + timedelta(seconds=end)).isoformat()})}
+        for cidr, end in ends.items()
+    ]
+    return Allowlist.model_validate({"spec": {"entries": entries}})
+
+
+def test_what_ends_is_told_from_what_lasts() -> None:
+    one = ending(**{"203.0.113.0/25": 60, "203.0.113.128/25": 60, "198.51.100.0/24": None, "198.51.100.7/32": 60})
+    two = ending(**{"203.0.113.7/32": 90, "192.0.2.0/24": -1, "2001:db8::/48": None})
+    found = union([one, two], now=NOW)
+    soon = int(NOW.timestamp()) + 60
+    assert found.lasting == ("198.51.100.0/24", "2001:db8::/48")
+    assert found.until == (("203.0.113.0/24", soon), ("203.0.113.7/32", soon + 30))
+    assert found.cidrs == ("198.51.100.0/24", "203.0.113.0/24", "2001:db8::/48")
+    assert (found.entries, found.next_end) == (6, NOW + timedelta(seconds=60))
+
+
+def test_an_end_in_the_last_hour_of_all_years_is_an_end() -> None:
+    entry = {"cidr": "192.0.2.0/24", "expiresAt": "9999-12-31T23:59:59-12:00"}
+    found = union([Allowlist.model_validate({"spec": {"entries": [entry]}})], now=NOW)
+    assert found.lasting == ("192.0.2.0/24",) and found.until == ()
+
+
+def test_the_youngest_lists_are_left_out_where_there_is_no_room_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zilliz_operator.policy.allowlist.MOST_BLOCKS", 3)
+
+    def born(name: str, day: int, *cidrs: str) -> Allowlist:
+        metadata = {"name": name, "namespace": "team-a", "creationTimestamp": f"2026-11-{day:02}T00:00:00Z"}
+        spec = {"entries": [{"cidr": cidr} for cidr in cidrs]}
+        return Allowlist.model_validate({"metadata": metadata, "spec": spec})
+
+    old = born("old", 1, "192.0.2.0/25", "198.51.100.0/24")
+    young = born("young", 2, "203.0.113.0/25", "203.0.113.128/25")
+    small = born("small", 3, "2001:db8::/64")
+    for order in ([old, young, small], [small, young, old]):
+        found = union(order, now=NOW)
+        assert found.cidrs == ("192.0.2.0/25", "198.51.100.0/24", "2001:db8::/64")
+        assert found.left_out == ("young",)
+    assert union([young, small], now=NOW).left_out == ()
 
 
 def test_nothing_asked_is_nobody() -> None:

@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from zilliz_operator.api import names
+from zilliz_operator.api.base import utc
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.dataplane import OperatorPath
 from zilliz_operator.api.exceptions import NotReady, ZillizError
@@ -48,7 +49,8 @@ async def files(p: Pass) -> DoorFiles:
         DoorConfig(
             cluster_id=p.ctx.cluster_id,
             milvus_host=milvus_host(namespace=p.ctx.namespace, cluster_domain=plane.network.cluster_domain),
-            allow=tuple(admitted.cidrs),
+            allow=admitted.lasting,
+            allow_until=admitted.until,
             # Where no load balancer is, nobody's word about a client counts.
             load_balancers=() if p.ctx.spec.exposure is Exposure.INTERNAL else tuple(plane.network.load_balancer_cidrs),
             pods=tuple(plane.network.pod_cidrs),
@@ -179,12 +181,26 @@ async def attest(p: Pass) -> StepResult:
         message = "the door is closed until Milvus' default password is seen refused"
         return StepResult(TYPE, FALSE, Reason.PROGRESSING, message, again_in=SOON)
     admitted = admission(p)
-    who = f"{len(admitted.cidrs)} address blocks and {len(admitted.workloads)} workloads may knock"
+    if admitted.left_out:
+        message = (
+            f"no room for Allowlist {', '.join(admitted.left_out)} beside the older ones, which are in force: "
+            f"{allowlist.MOST_BLOCKS} entries that admit are the most for one cluster; use wider blocks, or fewer"
+        )
+        return StepResult(TYPE, FALSE, Reason.ALLOWLISTS_TOO_LONG, message)
+    who = _who(admitted)
     where = f"configuration {short} in force on {len(current)}/{len(found)} gateways"
     if not admitted.cidrs and not admitted.workloads:
-        message = f"nobody may knock: no Allowlist selects this cluster; {where}"
+        why = "no entry of its Allowlists admits now" if p.allowlists else "no Allowlist selects this cluster"
+        message = f"nobody may knock: {why}; {where}"
         return StepResult(TYPE, TRUE, Reason.DOOR_CLOSED, message)
     return StepResult(TYPE, TRUE, Reason.APPLIED, f"{who}; {where}")
+
+
+def _who(admitted: Admission) -> str:
+    """Who may knock, and until when at least. It changes when an entry comes or ends, and not in between."""
+    blocks = f"{len(admitted.cidrs)} address blocks of {admitted.entries} entries"
+    who = f"{blocks} and {len(admitted.workloads)} workloads may knock"
+    return who if admitted.next_end is None else f"{who}, the first entry ends {utc(admitted.next_end)}"
 
 
 def _pending(found: Sequence[Door], answers: Sequence[Attestation | str], *, current: int, short: str) -> StepResult:
