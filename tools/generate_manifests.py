@@ -232,7 +232,8 @@ Kubernetes {chart["kubeVersion"].removesuffix("-0")} and cert-manager are needed
 * What the operator may do is in `templates/rbac.yaml`, with the reason of each rule; the admission policy
   `zilliz-operator-reach` confines it further, to the namespaces of clusters.
 * People's rights: `zilliz-viewer`, `zilliz-editor` and `zilliz-admin` are added to the cluster's own `view`, `edit` and
-  `admin` roles.
+  `admin` roles. The five roles that AccessPolicies give are `zilliz-organization-owner`, `zilliz-project-admin`,
+  `zilliz-data-admin`, `zilliz-data-operator` and `zilliz-data-viewer`; the operator binds these and no other.
 * A protected ZillizCluster, the namespace that holds one, a cluster's namespace and our CustomResourceDefinitions are
   not deleted by one mistake: the refusal says what to do first.
 

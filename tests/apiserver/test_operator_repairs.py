@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,8 +30,13 @@ NOWHERE = "https://127.0.0.1:9"
 
 @pytest.fixture(scope="module")
 def operator(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[bytes]]:
+    with running(api, tmp_path_factory.mktemp("operator")) as process:
+        yield process
+
+
+@contextmanager
+def running(api: Api, directory: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`zilliz-operator run`, as in its pod."""
-    directory = tmp_path_factory.mktemp("operator")
     kubeconfig = token_of(api, "zilliz-operator", NAMESPACE, directory)
     environment = {
         **os.environ,

@@ -82,7 +82,8 @@ jobs.batch                                     -
 networkpolicies.networking.k8s.io              get list watch create patch delete
 poddisruptionbudgets.policy                    get list watch create patch delete
 roles.rbac.authorization.k8s.io                -
-rolebindings.rbac.authorization.k8s.io         -
+rolebindings.rbac.authorization.k8s.io         get list watch create patch delete
+clusterroles.rbac.authorization.k8s.io         -
 certificates.cert-manager.io                   get list watch create patch delete
 issuers.cert-manager.io                        get list watch create patch delete
 certificaterequests.cert-manager.io            -

@@ -34,6 +34,7 @@ from zilliz_operator.api.outside import DoorAddress
 from zilliz_operator.handlers import watches
 from zilliz_operator.reconcile.accesspolicy import AccessPolicyReconciler
 from zilliz_operator.reconcile.allowlist import AllowlistReconciler
+from zilliz_operator.reconcile.bindings import BindingSweep
 from zilliz_operator.reconcile.cluster import ClusterReconciler
 from zilliz_operator.reconcile.dataplane import DataPlaneReconciler
 from zilliz_operator.reconcile.notyet import NotYetReconciler, RecycledClusterReconciler
@@ -450,6 +451,7 @@ class Runner:
             "Allowlist": AllowlistReconciler(ports).reconcile,
             "AccessPolicy": AccessPolicyReconciler(ports).reconcile,
             "RecycledCluster": RecycledClusterReconciler(ports).reconcile,
+            watches.ORPHANS.kind: BindingSweep(ports).reconcile,
             **{kind: NotYetReconciler(ports, kind).reconcile for kind in ("BackupPolicy", "Backup", "Restore")},
         }
         self.teardowns: dict[str, Any] = {"ZillizCluster": self.cluster.teardown, "DataPlane": self.plane.teardown}
@@ -462,6 +464,9 @@ class Runner:
         for kind in watches.CHILD_KINDS:
             for obj in [each for place in self.world.places.values() for each in place.kube.find(kind)]:
                 self.labels[obj["metadata"]["uid"]] = obj["metadata"].get("labels") or {}
+        for kind in watches.BINDING_KINDS:
+            for obj in self.world.kube.find(kind):
+                self.saw("ADDED", obj)
 
     def saw(self, type: str, obj: Manifest) -> None:
         metadata = obj["metadata"]
@@ -470,8 +475,14 @@ class Runner:
             if type == "DELETED":
                 self.roster.lost(uid=metadata["uid"])
             else:
-                self.roster.saw(key, uid=metadata["uid"], plane=watches.plane_of(obj["kind"], obj))
+                plane, everywhere = watches.plane_of(obj["kind"], obj), watches.everywhere(obj["kind"], obj)
+                self.roster.saw(key, uid=metadata["uid"], plane=plane, everywhere=everywhere)
             self._wake(key, *watches.wakes(obj["kind"], obj, self.roster))
+        elif obj["kind"] in watches.BINDING_KINDS:
+            labels = self.labels.get(metadata["uid"]) or metadata.get("labels") or {}
+            self.labels[metadata["uid"]] = metadata.get("labels") or {}
+            if watches.is_managed(labels):
+                self._wake(watches.binding_wakes(labels, self.roster))
         elif obj["kind"] in watches.CHILD_KINDS:
             # The watch selects by label: one that loses it is told once more, as deleted, and as it was.
             labels = self.labels.get(metadata["uid"]) or metadata.get("labels") or {}

@@ -54,6 +54,7 @@ def apiserver(layout: Layout, *, node: bool, extra: Sequence[str] = ()) -> Compo
             f"--tls-private-key-file={pki}/apiserver.key",
             "--tls-min-version=VersionTLS12",
             f"--client-ca-file={pki}/kube.crt",
+            f"--authentication-config={layout.authentication}",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={pki}/service-account.pub",
             f"--service-account-signing-key-file={pki}/service-account.key",

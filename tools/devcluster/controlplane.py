@@ -50,6 +50,11 @@ class ControlPlane:
         return self.layout.audit_log
 
     @property
+    def authentication(self) -> Path:
+        """The AuthenticationConfiguration in force; replace it whole, and the API server reads it anew."""
+        return self.layout.authentication
+
+    @property
     def server(self) -> str:
         return self.layout.server
 

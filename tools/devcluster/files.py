@@ -24,6 +24,8 @@ def ensure_control_plane(layout: Layout) -> None:
         path.chmod(mode)
     identities.ensure_control_plane(layout)
     _write(layout.config / "audit.yaml", render.audit_policy())
+    if not layout.authentication.exists():  # from then on it is whose who signs people in
+        write_private(layout.authentication, render.authentication().encode())
 
 
 def ensure_all(layout: Layout) -> None:

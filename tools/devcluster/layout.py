@@ -71,6 +71,11 @@ class Layout:
         return self.root / "etcd"
 
     @property
+    def authentication(self) -> Path:
+        """What the API server knows of identity providers; it is read anew whenever it changes."""
+        return self.config / "authentication.yaml"
+
+    @property
     def audit_log(self) -> Path:
         return self.logs / "audit.log"
 

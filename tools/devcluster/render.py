@@ -68,6 +68,11 @@ def audit_policy() -> str:
     )
 
 
+def authentication() -> str:
+    """No identity provider: people and parts have certificates, pods their tokens."""
+    return to_yaml({"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration", "jwt": []})
+
+
 def encryption(*, key: str) -> str:
     """Secrets are encrypted in etcd by a key made for this cluster."""
     providers = [{"secretbox": {"keys": [{"name": "key1", "secret": key}]}}, {"identity": {}}]

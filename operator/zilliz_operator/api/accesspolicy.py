@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, Field
 from zilliz_operator.api.allowlist import ClusterResults
 from zilliz_operator.api.base import LIST_SET, Column, Model, Resource, ResourceStatus, Status, list_map, ready_columns
 from zilliz_operator.api.fields import ClusterSelection, LongName, Name, selection_rules
+from zilliz_operator.api.people import SYSTEM, SYSTEM_NAMESPACES
 from zilliz_operator.api.privileges import LEVEL, PrivilegeLevel, at
 from zilliz_operator.api.rules import FORBIDDEN, REQUIRED, Rule
 
@@ -128,6 +129,7 @@ class AccessPolicyStatus(ResourceStatus):
 _USER_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 _KEY_NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _RESERVED_USER: Final = re.compile(r"root|db_admin|admin|public|z[tgr]_.*")
+_ACCOUNT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _GENERATED: Final = (SubjectKind.CLUSTER_USER, SubjectKind.API_KEY)
 _PEOPLE: Final = (SubjectKind.GROUP, SubjectKind.USER)
 
@@ -265,6 +267,45 @@ _SUBJECT_RULES: Final = (
         "an ApiKey's name has letters, digits, dots, dashes and underscores, 63 in all: choose such a name",
         check=lambda subject: subject.kind is not SubjectKind.API_KEY or bool(_KEY_NAME.fullmatch(subject.name)),
         field_path=".name",
+    ),
+    Rule(
+        "spec.subjects[]",
+        "!(self.kind in ['Group', 'User']) || !self.name.startsWith('system:')",
+        "names that begin with system: are Kubernetes' own: name a user or group of your identity provider",
+        reason=FORBIDDEN,
+        check=lambda subject: subject.kind not in _PEOPLE or not subject.name.startswith(SYSTEM),
+        field_path=".name",
+    ),
+    Rule(
+        "spec.subjects[]",
+        "self.kind != 'ServiceAccount' || !has(self.__namespace__) || "
+        "!(self.__namespace__.startsWith('kube-') || self.__namespace__.startsWith('milvus-in01-'))",
+        "service accounts of namespaces kube-… and milvus-in01-… belong to Kubernetes and to clusters: name one of a "
+        "project",
+        reason=FORBIDDEN,
+        check=lambda subject: (
+            subject.kind is not SubjectKind.SERVICE_ACCOUNT
+            or not (subject.namespace or "").startswith(SYSTEM_NAMESPACES)
+        ),
+        field_path=".namespace",
+    ),
+    Rule(
+        "spec.subjects[]",
+        "self.kind != 'ServiceAccount' || self.name.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
+        "a ServiceAccount's name has lower-case letters, digits, dashes and dots: write it as kubectl get "
+        "serviceaccounts shows it",
+        check=lambda subject: (
+            subject.kind is not SubjectKind.SERVICE_ACCOUNT or bool(_ACCOUNT_NAME.fullmatch(subject.name))
+        ),
+        field_path=".name",
+    ),
+    Rule(
+        "spec",
+        "!has(self.grants) || size(self.grants) == 0 || self.subjects.all(s, s.kind != 'ServiceAccount')",
+        "a ServiceAccount gets a role in Kubernetes, and grants are about data: use role, or an ApiKey for data",
+        reason=FORBIDDEN,
+        check=lambda spec: not spec.grants or all(s.kind is not SubjectKind.SERVICE_ACCOUNT for s in spec.subjects),
+        field_path=".subjects",
     ),
     Rule(
         "spec.subjects[]",

@@ -163,6 +163,7 @@ class Reason(StrEnum):
     POLICY_EXPIRED = "PolicyExpired"
     SUBJECT_SECRET_TAKEN = "SubjectSecretTaken"
     SUBJECT_CONFLICT = "SubjectConflict"
+    SUBJECT_REFUSED = "SubjectRefused"
     PRIVILEGE_NOT_SUPPORTED = "PrivilegeNotSupported"
     KEY_LIMIT_REACHED = "KeyLimitReached"
     PARTLY_APPLIED = "PartlyApplied"
@@ -274,10 +275,11 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.SUBJECT_CONFLICT: ReasonInfo("Two policies claim one user or key of a cluster. The older one keeps it.", "Give the subject another name in one of the policies."),
     Reason.PRIVILEGE_NOT_SUPPORTED: ReasonInfo("The Milvus version of a selected cluster has not all that spec.grants asks for; nothing of the policy is in force there.", "Take the privilege that status.clusters names out, give it a policy of its own, or raise that cluster's version."),
     Reason.KEY_LIMIT_REACHED: ReasonInfo("The organization has as many API keys as it may have; the newest are not made, the others go on.", "Remove keys that are needed no more, or raise accessPolicies.apiKeyLimit of the operator's chart."),
+    Reason.SUBJECT_REFUSED: ReasonInfo("A subject belongs to Kubernetes, to a cluster or to the operator. It was given nothing.", "Name a user or group of your identity provider, or a service account of a project."),
     Reason.PARTLY_APPLIED: ReasonInfo("In force on some clusters only; status.clusters says which.", "Look at the clusters that the message names."),
     Reason.COMPLIANCE_HOLD: ReasonInfo("Objects under a compliance lock cannot be removed before their date.", "Wait for the date in the message; nobody can shorten it."),
     Reason.INVALID_SPEC: ReasonInfo("A field of the spec is wrong; the message names it and what to write.", "Correct the field.", terminal=True),
-    Reason.NAME_TAKEN: ReasonInfo("A namespace, bucket or identity of that name exists and is not ours. Nothing was changed.", "Remove or rename the foreign thing that the message names, or choose another bucketPrefix.", terminal=True),
+    Reason.NAME_TAKEN: ReasonInfo("A namespace, bucket, identity or binding of that name exists and is not ours. Nothing was changed.", "Remove or rename the foreign thing that the message names, or choose another bucketPrefix.", terminal=True),
     Reason.PREFIX_CLAIMED: ReasonInfo("An older DataPlane has the same bucketPrefix on the same object store. No cluster is started here.", "Delete this DataPlane and create it with another objectStorage.bucketPrefix; the message names the older one.", terminal=True),
     Reason.UNKNOWN_VERSION: ReasonInfo("spec.version is not in the DataPlane's catalogue.", "Choose one of the versions in the message, or add it to spec.versions of the DataPlane.", terminal=True),
     Reason.UNSUPPORTED: ReasonInfo("The spec asks for something this version or this data plane cannot do.", "Change the field that the message names.", terminal=True),

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-from zilliz_operator.api import pages
+from zilliz_operator.api import pages, rolepage
 from zilliz_operator.api.crd import crds
 from zilliz_operator.api.names import GROUP
 from zilliz_operator.api.registry import RESOURCES
@@ -38,6 +38,7 @@ def outputs(root: Path = REPOSITORY) -> dict[str, str]:
     written["docs/reference/README.md"] = pages.index_page()
     written["docs/reference/conditions.md"] = pages.conditions_page()
     written["docs/reference/ports.md"] = pages.ports_page()
+    written["docs/reference/roles.md"] = rolepage.roles_page()
     written["docs/security.md"] = pages.security_page()
     return written
 

@@ -11,6 +11,7 @@ from typing import Final
 from zilliz_operator.api import rights
 from zilliz_operator.api.kinds import OURS
 from zilliz_operator.api.names import GROUP
+from zilliz_operator.api.people import CLUSTER_ROLES, RBAC_GROUP
 
 MINIMUM_KUBERNETES: Final = (1, 30)
 """The first with ValidatingAdmissionPolicies in every cluster; the chart refuses older ones."""
@@ -47,6 +48,8 @@ RIGHTS: Final[tuple[Right, ...]] = (
     *_all(GROUP, *(f"{kind}/finalizers" for kind in OWN_KINDS), verbs=("patch", "update")),
     *(Right(each.group, resource, each.verbs) for each in rights.DATA_PLANE for resource in each.resources),
     Right("events.k8s.io", "events", ("create", "patch")),
+    *_all(RBAC_GROUP, "rolebindings", "clusterrolebindings", verbs=rights.WRITE),
+    *(Right(RBAC_GROUP, "clusterroles", ("bind",), name=role) for role in CLUSTER_ROLES.values()),
     Right("coordination.k8s.io", "leases", ("create",), everywhere=False),
     Right("coordination.k8s.io", "leases", ("get", "update"), everywhere=False, name="zilliz-operator"),
 )
@@ -60,6 +63,11 @@ ADMISSION_POLICIES: Final[dict[str, str]] = {
     "zilliz-ownership-labels": "tenants can put the operator's labels on their own objects",
     "zilliz-operator-records": "whoever has every right in a project can write statuses and RecycledClusters there",
     "zilliz-operator-reach": "the operator's account can write beyond the namespaces of clusters",
+    "zilliz-access-grants": "whoever may write AccessPolicies in a project can give roles that they do not hold",
+    "zilliz-access-labels": "whoever may change a cluster can label it into the reach of an AccessPolicy",
+    "zilliz-access-exposure": "a DataAdmin can open a cluster's door wider",
+    "zilliz-operator-bindings": "the operator's account can delete everybody's bindings",
+    "zilliz-second-factor": "requireMFA is not asked for where our kinds are written",
     "zilliz-organization-policies": "an AccessPolicy of level Organization can be written in any project (the operator ignores it)",
 }
 """Each policy that the chart installs and binds, with what is not held without it."""

@@ -156,6 +156,7 @@ _AUDIT, _BACKUP, _TLS, _SUMMARY = (
     "Summary",
 )
 
+_SSO = "tests/apiserver/test_sso.py"
 _CEL = "tests/apiserver/test_crds.py::test_refuses_and_names_the_field_and_the_remedy"
 _WHO = "tests/gateway/test_who.py"
 _CREDENTIALS = "tests/gateway/test_credentials.py"
@@ -203,19 +204,23 @@ PROMISES: Final[tuple[Promise, ...]] = (
             ("tests/node/test_packets.py::test_a_clusters_pod_reaches_nothing_but_its_own", _CEL, "tests/apiserver/test_operator_rights.py::test_no_right_beyond", f"{_CLOUD}::test_vpcs_apart", "tests/fake/test_vpc.py::test_what_is_not_declared_is_not_claimed", "tests/apiserver/test_spoke.py::test_a_cluster_lands_on_its_data_plane_and_nothing_of_it_on_the_hub", "tests/apiserver/test_spoke.py::test_what_the_operator_may_on_the_spoke_is_confined_by_the_manifest"),
             "The operator works on data planes by kubeconfig, from another network if you run it there; network policies keep a cluster from reaching the control plane. In AWS the VPCs of both must be declared, must differ, and are compared; shown against a simulator."),
     _none("authentication", _AUTHENTICATION, "Zilliz Cloud utilizes OAuth0 for secure user authentication:", "We use no vendor's login: your own identity provider, by OpenID Connect."),
-    Promise("sso", "Supports Single Sign-On (SSO).", _AUTHENTICATION, Claim.NOT_YET, _C.ACCESS_APPLIED, (), "DataPlane.spec.sso is there; the doors do not accept tokens yet."),
-    Promise("mfa", "Supports Multi-Factor Authentication (MFA).", _AUTHENTICATION, Claim.NOT_YET, _C.ACCESS_APPLIED, (_CEL,), "AccessPolicy.spec.requireMFA is there and refused where there can be no second factor; the doors do not accept tokens yet."),
+    Promise("sso", "Supports Single Sign-On (SSO).", _AUTHENTICATION, Claim.PARTLY, _C.ACCESS_APPLIED,
+            (f"{_SSO}::TestWho::test_user_and_groups_have_their_prefixes_and_the_claim_is_shown", f"{_SSO}::TestRefused::test_a_token_that_is_not_for_us", f"{_SSO}::test_a_new_signing_key_is_followed"),
+            "At the Kubernetes API people sign in by the identity provider of a DataPlane (`zilliz-operator sso render`), and AccessPolicies bind its groups and users. The doors do not accept tokens yet."),
+    Promise("mfa", "Supports Multi-Factor Authentication (MFA).", _AUTHENTICATION, Claim.PARTLY, _C.ACCESS_APPLIED,
+            (f"{_SSO}::TestSecondFactor::test_without_one_they_read_and_are_told_what_is_missing", f"{_SSO}::TestSecondFactor::test_another_policy_without_it_is_no_way_round", f"{_SSO}::test_a_whole_server_may_ask_for_the_second_factor", _CEL),
+            "Whom an AccessPolicy with requireMFA names writes our kinds only with a second factor, shown by the token's claim; a whole API server can ask for it, reading included. Not on EKS, and the doors do not accept tokens yet."),
     Promise("keys", "Provides cluster access through API keys and cluster credentials.", _AUTHENTICATION, Claim.KEPT, _C.ACCESS_APPLIED,
             ("tests/node/test_quickstart.py::test_pymilvus_is_let_in_or_told_why_not", "tests/node/test_quickstart.py::test_a_key_ends_when_it_expires", f"{_WHO}::test_a_key_becomes_its_technical_user", f"{_WHO}::test_a_persons_password_is_for_milvus_to_judge", f"{_WHO}::test_refusals_have_a_reason_in_grpc_and_rest", f"{_RENEWAL}::test_a_request_makes_both_anew_once_and_the_old_ones_end_after_the_grace", f"{_RENEWAL}::test_the_grace_ends_while_the_operator_is_down", "tests/faults/test_crash.py::test_a_crash_after_any_write_of_a_renewal_locks_nobody_out_and_renews_once"),
             "AccessPolicy subjects ApiKey and ClusterUser; credentials are generated into Secrets of your project, and rotated by age and on request with the old one valid beside the new one for a while."),
     _pointer("authentication-details", _AUTHENTICATION, "For details, refer to Authentication."),
     _none("access", _ACCESS, "Granular and role-based access control:"),
     Promise("hierarchy", "Hierarchical permissions (organization, project, cluster).", _ACCESS, Claim.PARTLY, _C.ACCESS_APPLIED,
-            ("tests/apiserver/test_people_rights.py::test_only_whoever_administers_the_organization_writes_its_policies", _CEL),
-            "AccessPolicy has the three levels, and keys and cluster users of each are in force on the clusters they mean. Single sign-on subjects and Kubernetes rights by policy are not there yet."),
+            ("tests/apiserver/test_people_rights.py::test_only_whoever_administers_the_organization_writes_its_policies", "tests/apiserver/test_escalation.py::test_refused", "tests/apiserver/test_escalation.py::test_allowed", "tests/fake/test_people.py::test_level_organization_gives_it_in_every_project_and_owners_everywhere", _CEL),
+            "AccessPolicy has the three levels: keys and cluster users on the clusters they mean, people and service accounts by roles in Kubernetes, in exactly the namespaces meant. Nobody gives more than they hold. People's tokens are not accepted at the door yet."),
     Promise("roles", "Pre-defined roles to simplify permission assignments.", _ACCESS, Claim.KEPT, _C.ACCESS_APPLIED,
-            ("tests/apiserver/test_people_rights.py::test_editors_run_clusters_and_admins_say_who_may_read_the_data", "tests/fake/test_grants.py::test_a_predefined_role_and_grants_add_up", "tests/fake/test_grants.py::test_what_a_version_cannot_express_is_said_and_nothing_of_it_is_granted", "tests/stores/test_milvus_grants.py::test_the_server_takes_and_shows_every_grant_as_we_spell_it", "tests/gateway/test_revoke.py::test_a_user_taken_away_is_refused_on_its_open_connection"),
-            "DataViewer, DataOperator, DataAdmin behind the door, or privileges of your own choice, and the union of all policies; viewer, editor, admin for the custom resources."),
+            ("tests/apiserver/test_people_rights.py::test_editors_run_clusters_and_admins_say_who_may_read_the_data", "tests/apiserver/test_escalation.py::test_each_role_may_exactly_what_its_page_says", "tests/unit/api/test_validate.py::test_accepts", "tests/fake/test_grants.py::test_a_predefined_role_and_grants_add_up", "tests/fake/test_grants.py::test_what_a_version_cannot_express_is_said_and_nothing_of_it_is_granted", "tests/stores/test_milvus_grants.py::test_the_server_takes_and_shows_every_grant_as_we_spell_it", "tests/gateway/test_revoke.py::test_a_user_taken_away_is_refused_on_its_open_connection"),
+            "DataViewer, DataOperator, DataAdmin behind the door, or privileges of your own choice, and the union of all policies; the same roles, ProjectAdmin and OrganizationOwner for the custom resources."),
     Promise("programmatic", "Both intuitive operations on the console and programmatic access from your app are available.", _ACCESS, Claim.PARTLY, _C.ENDPOINT_VERIFIED,
             ("tests/node/test_quickstart.py::test_the_example_program_inserts_and_searches_with_the_generated_key", f"{_WHO}::test_a_key_becomes_its_technical_user",),
             "Apps use any Milvus client; people use kubectl and GitOps. There is no web console."),

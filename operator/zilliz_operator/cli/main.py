@@ -11,6 +11,7 @@ from pathlib import Path
 
 from zilliz_operator import __version__
 from zilliz_operator.api.exceptions import ZillizError
+from zilliz_operator.api.people import SSO_NAMES
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -64,7 +65,33 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--service-account", default="zilliz-operator", help="the operator's, if the chart got another")
     doctor.add_argument("--output", "-o", choices=["text", "json"], default="text")
     doctor.set_defaults(command=_doctor)
+    _sso(commands)
     return parser
+
+
+def _sso(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sso = commands.add_parser("sso", help="single sign-on at the Kubernetes API itself")
+    render = sso.add_subparsers(required=True, metavar="COMMAND").add_parser(
+        "render", help="what an API server must be told about a DataPlane's identity provider"
+    )
+    _kubeconfig(render)
+    render.add_argument(
+        "--dataplane", default="default", help="the DataPlane whose spec.sso names the identity provider"
+    )
+    render.add_argument("--file", "-f", type=Path, help="read it from a YAML file instead of the cluster")
+    render.add_argument("--target", choices=["self-managed", "eks"], default="self-managed")
+    render.add_argument("--audience", default="kubernetes", help="of tokens for the Kubernetes API (the client's id)")
+    render.add_argument("--username-claim", default="email", help="claim that names a user, as AccessPolicies do")
+    render.add_argument("--username-prefix", default=SSO_NAMES.user_prefix, help="as sso.usernamePrefix of the chart")
+    render.add_argument("--groups-prefix", default=SSO_NAMES.groups_prefix, help="as sso.groupsPrefix of the chart")
+    render.add_argument("--require-mfa", action="store_true", help="refuse every token without a second factor")
+    render.add_argument(
+        "--ca-file", type=Path, help="authority of the identity provider's certificate, if not a public one"
+    )
+    render.add_argument("--kubernetes-version", default="", help="as 1.33; absent: the cluster's")
+    render.add_argument("--cluster", default="<cluster>", help="EKS: the cluster's name")
+    render.add_argument("--region", default="", help="EKS: its region")
+    render.set_defaults(command=_sso_render)
 
 
 def _kubeconfig(parser: argparse.ArgumentParser) -> None:
@@ -99,6 +126,12 @@ def _status(options: argparse.Namespace) -> int:
     from zilliz_operator.cli import status
 
     return status.command(options)
+
+
+def _sso_render(options: argparse.Namespace) -> int:
+    from zilliz_operator.cli.sso import command
+
+    return command(options)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -34,6 +34,7 @@ from zilliz_operator.handlers.heartbeat import Heartbeat
 from zilliz_operator.handlers.settings import operator_settings
 from zilliz_operator.reconcile.accesspolicy import AccessPolicyReconciler
 from zilliz_operator.reconcile.allowlist import AllowlistReconciler
+from zilliz_operator.reconcile.bindings import BindingSweep
 from zilliz_operator.reconcile.cluster import ClusterReconciler
 from zilliz_operator.reconcile.dataplane import DataPlaneReconciler
 from zilliz_operator.reconcile.notyet import NotYetReconciler, RecycledClusterReconciler
@@ -43,7 +44,7 @@ from zilliz_operator.reconcile.sweeps import Sweeps
 
 log = logging.getLogger(__name__)
 
-WATCHED = frozenset(KINDS[kind].plural for kind in (*watches.OWN_KINDS, *watches.CHILD_KINDS))
+WATCHED = frozenset(KINDS[kind].plural for kind in (*watches.OWN_KINDS, *watches.CHILD_KINDS, *watches.BINDING_KINDS))
 
 
 class Memo:
@@ -167,6 +168,7 @@ async def _operate(
         leads=leads,
         sweeps=Sweeps(clock=clock, jitter=random.random, seconds=config.cloud_sweep_seconds),
         api_key_limit=config.api_key_limit,
+        sso=config.sso,
     )
     operator = Operator(config, world)
     stop = asyncio.Event()
@@ -259,6 +261,7 @@ class Operator:
             "Allowlist": AllowlistReconciler(world).reconcile,
             "AccessPolicy": AccessPolicyReconciler(world).reconcile,
             "RecycledCluster": RecycledClusterReconciler(world).reconcile,
+            watches.ORPHANS.kind: BindingSweep(world).reconcile,
             **{kind: NotYetReconciler(world, kind).reconcile for kind in ("BackupPolicy", "Backup", "Restore")},
         }
         self._teardowns = {"ZillizCluster": cluster.teardown, "DataPlane": data_plane.teardown}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from zilliz_operator import __version__
 from zilliz_operator.api.exceptions import InvalidSpec
+from zilliz_operator.api.people import SSO_NAMES, SYSTEM, SsoNames
 from zilliz_operator.reconcile.sweeps import SECONDS
 
 
@@ -29,6 +30,8 @@ class OperatorConfig:
     api_key_limit: int = 100
     """API keys that all projects together may have."""
     leader_election: bool = True
+    sso: SsoNames = SSO_NAMES
+    """How the Kubernetes API names whom an identity provider vouches for."""
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> OperatorConfig:
@@ -46,7 +49,18 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> OperatorCon
         cloud_sweep_seconds=float(_number(environment, "ZILLIZ_CLOUD_SWEEP_SECONDS", int(SECONDS))),
         api_key_limit=_number(environment, "ZILLIZ_API_KEY_LIMIT", 100),
         leader_election=environment.get("ZILLIZ_LEADER_ELECTION", "true") != "false",
+        sso=SsoNames(
+            user_prefix=_prefix(environment, "ZILLIZ_SSO_USERNAME_PREFIX", SSO_NAMES.user_prefix),
+            groups_prefix=_prefix(environment, "ZILLIZ_SSO_GROUPS_PREFIX", SSO_NAMES.groups_prefix),
+        ),
     )
+
+
+def _prefix(environment: Mapping[str, str], name: str, default: str) -> str:
+    text = environment.get(name) or default
+    if text.startswith(SYSTEM):
+        raise InvalidSpec(name, f"must not begin with {SYSTEM}: those names are Kubernetes' own, got {text!r}")
+    return text
 
 
 def _number(environment: Mapping[str, str], name: str, default: int) -> int:

@@ -41,6 +41,11 @@ CHILD_KINDS = (
 )
 """Kinds of children, watched where they carry our label, so that a change by hand is repaired in seconds."""
 
+BINDING_KINDS = ("RoleBinding", "ClusterRoleBinding")
+"""What AccessPolicies make on the hub alone, watched where it carries our label."""
+ORPHANS = Key("RoleBinding", "", "orphans")
+"""Woken by a binding whose policy nobody knows."""
+
 MANAGED_SELECTOR = "app.kubernetes.io/managed-by=zilliz-operator"
 WATCHED_WHOLE = frozenset({"NetworkPolicy"})
 """Kinds of which strangers' objects are watched too: a policy that somebody adds beside ours opens what they leave shut."""
@@ -55,10 +60,12 @@ class Roster:
     def __init__(self) -> None:
         self._uids: dict[str, Key] = {}
         self._planes: dict[Key, str] = {}
+        self._everywhere: set[Key] = set()
 
-    def saw(self, key: Key, *, uid: str, plane: str = "") -> None:
-        """`plane`: the data plane of a ZillizCluster."""
+    def saw(self, key: Key, *, uid: str, plane: str = "", everywhere: bool = False) -> None:
+        """`plane`: the data plane of a ZillizCluster. `everywhere`: a policy of level Organization."""
         self._uids[uid] = key
+        self._everywhere.add(key) if everywhere else self._everywhere.discard(key)
         if plane:
             self._planes[key] = plane
 
@@ -66,6 +73,11 @@ class Roster:
         key = self._uids.pop(uid, None)
         if key is not None and key not in self._uids.values():
             self._planes.pop(key, None)
+            self._everywhere.discard(key)
+
+    def organization(self) -> Iterable[Key]:
+        """The policies that mean every project."""
+        return sorted(self._everywhere)
 
     def by_uid(self, uid: str) -> Key | None:
         return self._uids.get(uid)
@@ -108,8 +120,7 @@ def wakes(kind: str, obj: Any, roster: Roster) -> list[Key]:
         case "Allowlist":
             return list(roster.keys("ZillizCluster", namespace=namespace))
         case "AccessPolicy":
-            organization = (obj.get("spec") or {}).get("level") == "Organization"
-            return list(roster.keys("ZillizCluster", namespace=None if organization else namespace))
+            return list(roster.keys("ZillizCluster", namespace=None if everywhere(kind, obj) else namespace))
         case "DataPlane":  # another one may have waited for its bucket prefix
             plane = roster.on_plane(obj["metadata"]["name"])
             return [*plane, *roster.keys("DataPlane"), *roster.keys("BackupPolicy")]
@@ -117,6 +128,7 @@ def wakes(kind: str, obj: Any, roster: Roster) -> list[Key]:
             return [
                 *roster.keys("Allowlist", namespace=namespace),
                 *roster.keys("AccessPolicy", namespace=namespace),
+                *roster.organization(),
                 *roster.keys("BackupPolicy", namespace=namespace),
                 *(key for key in roster.keys("DataPlane") if key.name == plane_of(kind, obj)),
             ]
@@ -126,6 +138,16 @@ def wakes(kind: str, obj: Any, roster: Roster) -> list[Key]:
 def plane_of(kind: str, obj: Any) -> str:
     """The data plane of a ZillizCluster; of another kind, none."""
     return str((obj.get("spec") or {}).get("dataPlane") or "default") if kind == "ZillizCluster" else ""
+
+
+def everywhere(kind: str, obj: Any) -> bool:
+    """Whether an object is a policy that means every project."""
+    return kind == "AccessPolicy" and (obj.get("spec") or {}).get("level") == "Organization"
+
+
+def binding_wakes(labels: Any, roster: Roster) -> Key:
+    """Whom an event about a binding with our label concerns."""
+    return roster.by_uid(labels.get(names.POLICY_UID_LABEL, "")) or ORPHANS
 
 
 def child_wakes(labels: Any, roster: Roster, *, namespace: str) -> list[Key]:
@@ -171,6 +193,9 @@ def register(
         if selector := selector_of(kind):
             settings.watching.label_selectors[resource] = selector
         _watch_children(registry, kind, roster=roster, wake=wake)
+    for kind in BINDING_KINDS:
+        settings.watching.label_selectors[_resource(kind)] = MANAGED_SELECTOR
+        _watch_bindings(registry, kind, roster=roster, wake=wake)
 
 
 def _watch_own(registry: kopf.OperatorRegistry, kind: str, *, roster: Roster, wake: Wake) -> None:
@@ -187,7 +212,7 @@ def _watch_own(registry: kopf.OperatorRegistry, kind: str, *, roster: Roster, wa
         if event["type"] == "DELETED":
             roster.lost(uid=uid)
         else:
-            roster.saw(key, uid=uid, plane=plane_of(kind, body))
+            roster.saw(key, uid=uid, plane=plane_of(kind, body), everywhere=everywhere(kind, body))
         wake(key, 0.0)
         for other in wakes(kind, body, roster):
             wake(other, 0.0)
@@ -213,5 +238,12 @@ def _watch_children(registry: kopf.OperatorRegistry, kind: str, *, roster: Roste
     async def changed(labels: Any, namespace: str | None, name: str, **_: Any) -> None:
         for key in woken_by(labels, roster, namespace=namespace or name):
             wake(key, 0.0)
+
+    kopf.on.event(*_resource(kind), registry=registry, id="changed")(changed)
+
+
+def _watch_bindings(registry: kopf.OperatorRegistry, kind: str, *, roster: Roster, wake: Wake) -> None:
+    async def changed(labels: Any, **_: Any) -> None:
+        wake(binding_wakes(labels, roster), 0.0)
 
     kopf.on.event(*_resource(kind), registry=registry, id="changed")(changed)

@@ -20,7 +20,7 @@ from zilliz_operator.desired.access import caveats, custom_roles
 from zilliz_operator.policy.access import USER
 from zilliz_operator.policy.entitlements import WITH_SECRET, Judged, ends, judge, secret_of
 from zilliz_operator.policy.status import FALSE, StepResult, conditions
-from zilliz_operator.reconcile import statuses
+from zilliz_operator.reconcile import bindings, statuses
 from zilliz_operator.reconcile.allowlist import clusters_of, per_cluster, summary
 from zilliz_operator.reconcile.pass_ import World
 from zilliz_operator.reconcile.ports import Manifest
@@ -101,27 +101,28 @@ class AccessPolicyReconciler:
         raw = await self._world.hub.get("AccessPolicy", key.name, key.namespace)
         if raw is None:
             self._world.last_uses.forget(key.namespace, key.name)
+            await bindings.sweep(self._world)
             return Outcome(alive=False)
         if raw["metadata"].get("deletionTimestamp"):
+            await bindings.sweep(self._world)
             return Outcome()
         raw = {**raw, "kind": "AccessPolicy"}
         findings = validate(raw)
         if findings:
-            return await self._write(
-                raw,
-                StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, str(findings[0])),
-                {"clusters": [], "subjects": []},
-            )
+            ready = StepResult(ConditionType.READY, FALSE, Reason.INVALID_SPEC, str(findings[0]))
+            return await self._refused(raw, ready, {"clusters": [], "subjects": []})
         policy = AccessPolicy.parse(raw)
         if policy.spec.level is Level.ORGANIZATION and key.namespace != self._world.operator_namespace:
             message = f"level Organization is only for policies in namespace {self._world.operator_namespace}: use level Project"
-            return await self._write(raw, StepResult(ConditionType.READY, FALSE, Reason.LEVEL_NOT_ALLOWED, message), {})
+            ready = StepResult(ConditionType.READY, FALSE, Reason.LEVEL_NOT_ALLOWED, message)
+            return await self._refused(raw, ready, {})
         everywhere = policy.spec.level is Level.ORGANIZATION
         existing = await clusters_of(self._world, None if everywhere else key.namespace)
         selection = policy.spec.clusters if policy.spec.level is Level.CLUSTER else None
         chosen = [c for c in existing if selects(selection, name=c.metadata.name, labels=c.metadata.labels)]
         judged = await self._judge(policy, chosen)
-        subjects = [await self._subject(policy, subject, chosen, judged) for subject in policy.spec.subjects]
+        bound = await bindings.bind(self._world, policy, chosen)
+        subjects = [await self._subject(policy, subject, chosen, judged, bound) for subject in policy.spec.subjects]
         await self._forget_others(policy)
         notes = {c.ref: caveats(policy.spec.grants, version=c.status.version) for c in chosen if c.status.version}
         entries = per_cluster(chosen, raw, failed=_inexpressible(policy, chosen), notes=notes)
@@ -174,6 +175,7 @@ class AccessPolicyReconciler:
         subject: Subject,
         chosen: Sequence[ZillizCluster],
         judged: Sequence[Judged],
+        bound: bindings.Bound,
     ) -> SubjectFound:
         shown = f"{subject.namespace}/{subject.name}" if subject.namespace else subject.name
         entry: dict[str, Any] = {"kind": str(subject.kind), "name": shown, "state": "Applied"}
@@ -181,10 +183,7 @@ class AccessPolicyReconciler:
         if end is not None:
             entry["expiresAt"] = utc(end)
         if subject.kind not in WITH_SECRET:
-            message = (
-                "single sign-on and Kubernetes subjects are not in force in this release: use ApiKey or ClusterUser"
-            )
-            return SubjectFound({**entry, "state": "Pending", "message": message}, Reason.NOT_YET)
+            return SubjectFound(*bindings.standing(self._world, policy, subject, bound, entry))
         if end is not None and end <= self._world.clock.now():
             whole = end == policy.spec.expires_at
             remedy = (
@@ -235,6 +234,12 @@ class AccessPolicyReconciler:
         secret = await self._world.hub.get("Secret", names.connection_secret(cluster.name), cluster.namespace)
         known = decoded(secret)
         return {key: known[key] for key in CONNECTION_KEYS if key in known}
+
+    async def _refused(self, raw: Manifest, ready: StepResult, fields: dict[str, object]) -> Outcome:
+        """Say why, and take back what the policy gave while it was valid."""
+        outcome = await self._write(raw, ready, fields)
+        await bindings.keep(self._world, raw["metadata"]["uid"], ())
+        return outcome
 
     async def _write(self, raw: Manifest, ready: StepResult, fields: dict[str, object]) -> Outcome:
         found = conditions(

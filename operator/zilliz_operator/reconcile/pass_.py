@@ -14,6 +14,7 @@ from zilliz_operator.api.allowlist import Allowlist
 from zilliz_operator.api.conditions import ConditionType, Reason
 from zilliz_operator.api.dataplane import DataPlane
 from zilliz_operator.api.exceptions import ZillizError
+from zilliz_operator.api.people import SSO_NAMES, SsoNames
 from zilliz_operator.api.zillizcluster import ZillizCluster
 from zilliz_operator.desired.access import CustomRoles
 from zilliz_operator.desired.context import ClusterContext
@@ -118,6 +119,8 @@ class World:
     """What the gateways told of the credentials' use."""
     api_key_limit: int = 100
     """API keys that the organization may have."""
+    sso: SsoNames = SSO_NAMES
+    """How the Kubernetes API names people."""
 
 
 @dataclass(slots=True)

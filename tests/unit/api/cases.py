@@ -142,7 +142,7 @@ ACCESS: Spec = {
     "clusters": {"names": ["search"]},
     "subjects": [
         {"kind": "Group", "name": "data-scientists"},
-        {"kind": "ServiceAccount", "namespace": "ci", "name": "deployer"},
+        {"kind": "ServiceAccount", "namespace": "ci", "name": "deployer.v1"},
         {"kind": "ClusterUser", "name": "app_1", "secretName": "search-app", "rotateAfterDays": 90},
         {
             "kind": "ApiKey",
@@ -156,11 +156,12 @@ ACCESS: Spec = {
     "role": "DataViewer",
 }
 GRANTS: Spec = change(ACCESS, "role", ...) | {
+    "subjects": [subject for subject in ACCESS["subjects"] if subject["kind"] != "ServiceAccount"],
     "grants": [
         {"collection": "docs", "privileges": ["CollectionReadOnly", "Insert"]},
         {"database": "shop", "privileges": ["DatabaseAdmin"]},
         {"database": "*", "collection": "*", "privileges": ["ClusterReadOnly"]},
-    ]
+    ],
 }
 PEOPLE: Spec = {
     "level": "Organization",
@@ -415,6 +416,14 @@ ACCESS_BAD: tuple[Case, ...] = (
         for number, name in enumerate(("a:b", "a b", "-a", "a" * 64))
     ),
     _refused("group-name", "AccessPolicy", _subject(kind="Group", name="a\nb"), {"spec.subjects[0].name": "control characters"}),
+    _refused("system-group", "AccessPolicy", _subject(kind="Group", name="system:masters"), {"spec.subjects[0].name": "Kubernetes' own"}),
+    _refused("system-user", "AccessPolicy", _subject(kind="User", name="system:admin"), {"spec.subjects[0].name": "Kubernetes' own"}),
+    *(
+        _refused(f"account-of-{space}", "AccessPolicy", _subject(kind="ServiceAccount", namespace=space, name="a"), {"spec.subjects[0].namespace": "name one of a project"})
+        for space in ("kube-system", "milvus-in01-0123456789ab")
+    ),
+    _refused("account-name", "AccessPolicy", _subject(kind="ServiceAccount", namespace="ci", name="The_Deployer"), {"spec.subjects[0].name": "kubectl get serviceaccounts"}),
+    _refused("account-grants", "AccessPolicy", change(GRANTS, "subjects", [{"kind": "ServiceAccount", "namespace": "ci", "name": "a"}]), {"spec.subjects": "use role, or an ApiKey for data"}),
     _refused("subject-twice", "AccessPolicy", change(ACCESS, "subjects", [{"kind": "Group", "name": "a"}, {"kind": "Group", "name": "a"}]), {"spec.subjects": "listed twice"}),
     _refused("secret-twice", "AccessPolicy", change(ACCESS, "subjects", [{"kind": "ApiKey", "name": "a", "secretName": "s"}, {"kind": "ApiKey", "name": "b", "secretName": "s"}]), {"spec.subjects": "its own Secret"}),
     _refused("organization-key", "AccessPolicy", change(PEOPLE, "subjects", [{"kind": "ApiKey", "name": "a", "secretName": "s"}]) | {"requireMFA": False}, {"spec.subjects": "belong to a project"}),

@@ -9,12 +9,14 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tools.generate_manifests import CHART, NAMESPACE, access_yaml, render
+from tools.generate_manifests import CHART, NAMESPACE, GenerationError, access_yaml, render
 from zilliz_operator.agent.metrics import text
 from zilliz_operator.agent.relay import Counts
 from zilliz_operator.api import names, rights
 from zilliz_operator.api.installation import ADMISSION_POLICIES, MINIMUM_KUBERNETES, RIGHTS
 from zilliz_operator.api.kinds import KINDS, OURS
+from zilliz_operator.api.people import CLUSTER_ROLES, GRANTABLE, RBAC_GROUP, grantable
+from zilliz_operator.api.people import rights as rights_of
 from zilliz_operator.handlers import watches
 from zilliz_operator.handlers.config import from_environment
 from zilliz_operator.reconcile import children
@@ -137,14 +139,38 @@ class TestRights:
                         found[group, resource] |= set(rule["verbs"])
         return found
 
-    def test_no_wildcard_and_nothing_that_gives_rights(self) -> None:
+    def test_no_wildcard_and_only_the_five_roles_can_be_given(self) -> None:
         roles = [document for document in rendered() if document["kind"] in ("ClusterRole", "Role")]
-        assert len(roles) == 5
+        assert len(roles) == 10
         for role in roles:
+            name = role["metadata"]["name"]
             for rule in role["rules"]:
-                assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]], role["metadata"]["name"]
-                assert not {"escalate", "bind", "impersonate", "deletecollection"} & set(rule["verbs"])
-                assert "rbac.authorization.k8s.io" not in rule["apiGroups"]
+                assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]], name
+                assert not {"escalate", "impersonate", "deletecollection"} & set(rule["verbs"])
+                if "rbac.authorization.k8s.io" in rule["apiGroups"]:
+                    assert name == "zilliz-operator"
+                    binds = rule["resources"] == ["clusterroles"]
+                    assert rule.get("resourceNames", []) == ([*CLUSTER_ROLES.values()] if binds else [])
+                    assert ("bind" in rule["verbs"]) is binds
+                else:
+                    assert "bind" not in rule["verbs"]
+
+    def test_roles_give_our_kinds_and_what_may_be_handed_out(self) -> None:
+        for role, name in CLUSTER_ROLES.items():
+            given = self.verbs(one("ClusterRole", name))
+            others = {group for group, _ in given if group != "byoc.zilliz.com"}
+            assert others == ({""} if role == "OrganizationOwner" else set()), "an owner makes namespaces"
+            kinds = {what: {*verbs} for (group, what), verbs in given.items() if group and what != GRANTABLE}
+            assert kinds == {what: {*verbs} for what, verbs in rights_of(role).items()}
+
+    @pytest.mark.parametrize(
+        ("name", "role"), [*((name, role) for role, name in CLUSTER_ROLES.items()), ("zilliz-admin", "ProjectAdmin")]
+    )
+    def test_nobody_hands_out_more_than_they_hold(self, name: str, role: str) -> None:
+        grants = [rule for rule in one("ClusterRole", name)["rules"] if rule["resources"] == [GRANTABLE]]
+        assert all(rule["verbs"] == ["grant"] and rule["resourceNames"] for rule in grants)
+        assert [each for rule in grants for each in rule["resourceNames"]] == [*grantable(role)]
+        assert role == "OrganizationOwner" or "OrganizationOwner" not in grantable(role)
 
     def test_bindings_are_to_our_own_roles_and_account(self) -> None:
         bindings = [document for document in rendered() if document["kind"].endswith("RoleBinding")]
@@ -161,7 +187,9 @@ class TestRights:
         verbs = self.verbs(one("ClusterRole"))[info.group, info.plural]
         assert {"get", "list", "create", "patch", "delete"} <= verbs, "server-side apply creates, too"
 
-    @pytest.mark.parametrize("kind", [*watches.CHILD_KINDS, *watches.OWN_KINDS, *children.OBSERVED_KINDS])
+    @pytest.mark.parametrize(
+        "kind", [*watches.CHILD_KINDS, *watches.BINDING_KINDS, *watches.OWN_KINDS, *children.OBSERVED_KINDS]
+    )
     def test_every_kind_that_is_watched(self, kind: str) -> None:
         info = KINDS[kind]
         assert {"get", "list", "watch"} <= self.verbs(one("ClusterRole"))[info.group, info.plural]
@@ -176,7 +204,7 @@ class TestRights:
 
     @pytest.mark.parametrize(("kind", "everywhere"), [("ClusterRole", True), ("Role", False)])
     def test_are_exactly_those_that_doctor_looks_for(self, kind: str, everywhere: bool) -> None:
-        """No rule narrows by name but the lease's, so verbs add up."""
+        """No rule narrows by name but the lease's and that of roles to bind, so verbs add up."""
         wanted: dict[tuple[str, str], set[str]] = defaultdict(set)
         for right in RIGHTS:
             if right.everywhere is everywhere:
@@ -189,10 +217,9 @@ class TestRights:
             assert "create" not in self.verbs(one("ClusterRole", name))["byoc.zilliz.com", "recycledclusters"]
 
     def test_on_a_data_plane_they_are_the_listed_ones_and_no_others(self) -> None:
-        """Of its own kinds and events it has more, on the hub; the rest is what `api.rights` lists, right by right."""
-        rules = [
-            r for r in one("ClusterRole")["rules"] if r["apiGroups"] not in (["byoc.zilliz.com"], ["events.k8s.io"])
-        ]
+        """Of its own kinds, events and bindings it has more, on the hub; the rest is what `api.rights` lists, right by right."""
+        own = (["byoc.zilliz.com"], ["events.k8s.io"], [RBAC_GROUP])
+        rules = [r for r in one("ClusterRole")["rules"] if r["apiGroups"] not in own]
         found = {
             (verb, group, resource)
             for rule in rules
@@ -306,6 +333,9 @@ class TestAdmissionPolicies:
         "operatorRecords",
         "operatorReach",
         "organizationPolicies",
+        "accessGrants",
+        "operatorBindings",
+        "secondFactor",
     )
 
     def test_are_exactly_those_that_doctor_looks_for(self) -> None:
@@ -325,12 +355,33 @@ class TestAdmissionPolicies:
             return {d["metadata"]["name"] for d in rendered(values) if d["kind"] == "ValidatingAdmissionPolicy"}
 
         off = names("") - names(f"admissionPolicies.{switch}=false")
-        assert len(off) == (2 if switch == "deletionProtection" else 1)
+        assert len(off) == {"deletionProtection": 2, "accessGrants": 3}.get(switch, 1)
 
     def test_the_operator_is_known_by_its_account_wherever_it_is(self) -> None:
         values = "serviceAccount.name=op,admissionPolicies.operatorUsers={hub}"
         text = render("--set", values, "--namespace", "elsewhere")
-        assert text.count('["system:serviceaccount:elsewhere:op", "hub"]') == 4
+        assert text.count('["system:serviceaccount:elsewhere:op", "hub"]') == 6
+
+    def test_names_of_people_are_the_same_everywhere(self) -> None:
+        values = "sso.usernamePrefix=acme:,sso.groupsPrefix=acme-group:"
+        (container,) = one("Deployment", values=values)["spec"]["template"]["spec"]["containers"]
+        config = from_environment({each["name"]: each.get("value", "") for each in container["env"]})
+        assert (config.sso.user_prefix, config.sso.groups_prefix) == ("acme:", "acme-group:")
+        policy = one("ValidatingAdmissionPolicy", "zilliz-second-factor", values=values)
+        (validation,) = policy["spec"]["validations"]
+        assert '"acme:" + s.name' in validation["expression"]
+        assert '("acme-group:" + s.name)' in validation["expression"]
+
+    @pytest.mark.parametrize("prefix", ["", "system:", "oidc", "OIDC:"])
+    def test_a_prefix_keeps_names_apart_from_those_of_kubernetes(self, prefix: str) -> None:
+        with pytest.raises(GenerationError):
+            render("--set", f"sso.groupsPrefix={prefix}")
+
+    def test_a_second_factor_of_everybody_when_asked_for(self) -> None:
+        names = {d["metadata"]["name"] for d in rendered("sso.requireMFA=true") if "AdmissionPolicy" in d["kind"]} - {
+            d["metadata"]["name"] for d in rendered() if "AdmissionPolicy" in d["kind"]
+        }
+        assert names == {"zilliz-second-factor-everybody"}
 
 
 def test_the_oldest_kubernetes_is_the_one_that_doctor_asks_for() -> None:

@@ -241,7 +241,7 @@ class TestRights:
         reviews = [spec for kind, spec in api.asked if kind == "SubjectAccessReview"]
         assert len(reviews) == sum(len(right.verbs) for right in RIGHTS)
         assert {spec["user"] for spec in reviews} == {OPERATOR}
-        lease = next(s["resourceAttributes"] for s in reviews if s["resourceAttributes"].get("name"))
+        lease = next(s["resourceAttributes"] for s in reviews if s["resourceAttributes"]["resource"] == "leases")
         assert lease["namespace"] == "zilliz-system"
 
     async def test_in_the_operators_pod_it_asks_about_itself(self) -> None:

@@ -66,6 +66,23 @@ def test_a_child_without_its_mark_wakes_whose_namespace_it_is_in(roster: watches
     assert watches.child_wakes({}, roster, namespace="somewhere") == []
 
 
+def test_a_binding_wakes_its_policy_and_an_orphan_the_sweep(roster: watches.Roster) -> None:
+    assert watches.binding_wakes({names.POLICY_UID_LABEL: "uid-3"}, roster) == APP
+    assert watches.binding_wakes({names.POLICY_UID_LABEL: "gone"}, roster) == watches.ORPHANS
+    assert watches.binding_wakes({}, roster) == watches.ORPHANS
+
+
+def test_a_cluster_wakes_the_policies_that_mean_every_project(roster: watches.Roster) -> None:
+    owners = Key("AccessPolicy", "zilliz-system", "owners")
+    roster.saw(owners, uid="uid-9", everywhere=True)
+    assert owners in watches.wakes("ZillizCluster", obj(), roster)
+    roster.saw(owners, uid="uid-9")
+    assert owners not in watches.wakes("ZillizCluster", obj(), roster), "its level was changed"
+    roster.saw(owners, uid="uid-9", everywhere=True)
+    roster.lost(uid="uid-9")
+    assert owners not in watches.wakes("ZillizCluster", obj(), roster)
+
+
 def test_one_that_is_gone_is_woken_no_more(roster: watches.Roster) -> None:
     roster.lost(uid="uid-0")
     assert watches.child_wakes({names.CLUSTER_UID_LABEL: "uid-0"}, roster, namespace="milvus-x") == []
@@ -129,7 +146,7 @@ async def test_children_are_watched_by_label_and_by_events_alone() -> None:
     made = Registered()
     changing = {h.selector.any_name for h in made.registry._changing.get_all_handlers() if h.selector is not None}
     assert changing == {KINDS[kind].plural for kind in watches.OWN_KINDS}
-    selected = set(watches.CHILD_KINDS) - watches.WATCHED_WHOLE
+    selected = {*watches.CHILD_KINDS, *watches.BINDING_KINDS} - watches.WATCHED_WHOLE
     assert len(made.settings.watching.label_selectors) == len(selected)
     assert set(made.settings.watching.label_selectors.values()) == {watches.MANAGED_SELECTOR}
 
