@@ -22,6 +22,25 @@ PUBLIC_GRANTS = frozenset(
 """What every server start gives to everybody again."""
 
 
+class FakeSigningKeys:
+    """Identity providers: documents by URL."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self.documents: dict[str, str] = {}
+        self.trouble: Exception | None = None
+        self.authorities: list[str | None] = []
+
+    async def read(self, url: str, *, ca_pem: str | None) -> bytes:
+        self._recorder.call(f"issuer read {url}")
+        self.authorities.append(ca_pem)
+        if self.trouble is not None:
+            raise self.trouble
+        if url not in self.documents:
+            raise Unavailable("issuer idp.test", "answers with status 404")
+        return self.documents[url].encode()
+
+
 class FakeStore:
     """Buckets with their tags and identities with their keys, of one data plane."""
 

@@ -22,6 +22,7 @@ from tests.fake.outside import (
     FakeKnocker,
     FakeMilvus,
     FakeProbe,
+    FakeSigningKeys,
     FakeStore,
     Gateway,
     Server,
@@ -42,6 +43,8 @@ from zilliz_operator.reconcile.pass_ import DataPlaneAccess
 from zilliz_operator.reconcile.pass_ import World as Ports
 from zilliz_operator.reconcile.ports import Manifest
 from zilliz_operator.reconcile.queue import Key
+from zilliz_operator.reconcile.signon import KIND as SIGNING_KEYS
+from zilliz_operator.reconcile.signon import SigningKeysReconciler
 from zilliz_operator.reconcile.sweeps import Sweeps
 
 SYSTEM = "zilliz-system"
@@ -122,6 +125,7 @@ class FakeWorld:
         self._knocks = itertools.count()
         self.milvus = FakeMilvus(self.recorder, self._server_behind)
         self.probe = FakeProbe(self.recorder, self._gateway_at)
+        self.issuer = FakeSigningKeys(self.recorder)
         self.knocker = FakeKnocker(self.recorder, self._pod_addresses)
         self.secrets = CountedSecrets()
         self.data_planes = FakeDataPlanes(self._access)
@@ -356,6 +360,7 @@ class FakeWorld:
             data_planes=self.data_planes,
             milvus=self.milvus,
             probe=self.probe,
+            signing_keys=self.issuer,
             knocker=self.knocker,
             clock=self.clock,
             randomness=self.secrets,
@@ -448,6 +453,7 @@ class Runner:
         self.reconcilers: dict[str, Any] = {
             "ZillizCluster": self.cluster.reconcile,
             "DataPlane": self.plane.reconcile,
+            SIGNING_KEYS: SigningKeysReconciler(ports).reconcile,
             "Allowlist": AllowlistReconciler(ports).reconcile,
             "AccessPolicy": AccessPolicyReconciler(ports).reconcile,
             "RecycledCluster": RecycledClusterReconciler(ports).reconcile,
@@ -541,9 +547,11 @@ class Runner:
 
     async def _finalizer(self, key: Key) -> bool:
         """Kopf's part: put the finalizer there, and on deletion take it away once the teardown is done."""
+        if key.kind not in self.teardowns:
+            return False
         kube = self.world.kube
         raw = kube.peek(key.kind, key.name, key.namespace or None)
-        if raw is None or key.kind not in self.teardowns:
+        if raw is None:
             return False
         finalizers = raw["metadata"].get("finalizers") or []
         if not raw["metadata"].get("deletionTimestamp"):

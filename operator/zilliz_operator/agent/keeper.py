@@ -279,13 +279,14 @@ class Keeper:
     def _swap_everywhere(self, snapshot: Snapshot, processes: Processes) -> None:
         """Give every worker the maps and lists. A failure shows in the proof; workers that are ending may miss it."""
         for worker in processes.workers:
-            try:
-                for name in snapshot.live_files:
+            for name in snapshot.live_files:
+                # One by one: an older worker may not have a file that is new, and must learn the others all the same.
+                try:
                     entries = snapshot.entries(name)
                     if sorted(self._runtime.entries(worker, name)) != sorted(entries):
                         self._runtime.swap(worker, name, entries)
-            except RuntimeFailure as error:
-                event("swap-failed", level="warning", worker=worker.pid, message=str(error))
+                except RuntimeFailure as error:
+                    event("swap-failed", level="warning", worker=worker.pid, message=str(error))
 
     def _hand_over_state(self, generation: Path, processes: Processes) -> None:
         """Milvus' address and health, so that the next worker need not wait for a name server or a first check."""

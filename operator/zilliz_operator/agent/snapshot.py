@@ -164,6 +164,8 @@ def _overlay(directory: Path, description: str) -> str:
         f"    crt-base {directory}\n"
         f"    ca-base {directory}\n"
         f"    server-state-file {directory}/state\n"
+        # For signon.lua, which must name a certificate that HAProxy knows.
+        f"    setenv GATEWAY_CERTIFICATE {directory}/tls/door.pem\n"
     )
 
 

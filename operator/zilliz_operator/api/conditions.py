@@ -30,6 +30,7 @@ class ConditionType(StrEnum):
     CONNECTED = "Connected"
     ISSUER_READY = "IssuerReady"
     OBJECT_STORE_READY = "ObjectStoreReady"
+    SIGN_ON_READY = "SignOnReady"
     READY = "Ready"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
@@ -53,6 +54,7 @@ CONDITION_MEANINGS: Final[dict[ConditionType, str]] = {
     ConditionType.CONNECTED: "The data plane's Kubernetes API answers (DataPlane).",
     ConditionType.ISSUER_READY: "The certificate issuer exists and is ready (DataPlane).",
     ConditionType.OBJECT_STORE_READY: "The object store answers and accepts our administrator's credentials (DataPlane).",
+    ConditionType.SIGN_ON_READY: "The signing keys of every sign-on issuer are known and fresh (DataPlane with sso).",
     ConditionType.READY: "Everything this object promises is kept now.",
     ConditionType.RECONCILING: "Present only while the operator is at work on it or waits for something that heals by itself.",
     ConditionType.STALLED: "Present only while nothing but a person's change can help.",
@@ -153,6 +155,8 @@ class Reason(StrEnum):
     POLICIES_NOT_ENFORCED = "PoliciesNotEnforced"
     WIDENED_BY_OTHERS = "WidenedByOthers"
     NO_BACKUP_POLICY = "NoBackupPolicy"
+    SIGN_ON_MISSING = "SignOnMissing"
+    SIGN_ON_FULL = "SignOnFull"
     NOT_YET = "NotYet"
     CLUSTER_NOT_FOUND = "ClusterNotFound"
     CLUSTERS_NOT_FOUND = "ClustersNotFound"
@@ -263,6 +267,8 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     Reason.POLICIES_NOT_ENFORCED: ReasonInfo("The network policies are stored, and nobody enforces them: the operator's own knock got in where it must not.", "Install a network plugin that enforces NetworkPolicy, or switch its enforcement on. Until then every pod of that Kubernetes reaches Milvus' ports."),
     Reason.WIDENED_BY_OTHERS: ReasonInfo("Somebody else's NetworkPolicy in the cluster namespace lets in or out what ours do not. We do not remove it.", "Delete the policies that the message names; who needs access belongs on an Allowlist."),
     Reason.NO_BACKUP_POLICY: ReasonInfo("No backup policy covers the cluster.", "Create a BackupPolicy that selects it."),
+    Reason.SIGN_ON_MISSING: ReasonInfo("The policy names groups or users, and the data plane takes no tokens that could be theirs.", "Set spec.sso of the DataPlane; the message says what is missing."),
+    Reason.SIGN_ON_FULL: ReasonInfo("Older policies have used up what sign-on bears on a cluster.", "Do what the message says: fewer custom grants or fewer different ends for people."),
     Reason.NOT_YET: ReasonInfo("This version of the operator does not do this yet, and does not claim it.", "Use what the message names instead; docs/security.md says what is kept today.", terminal=True),
     Reason.CLUSTER_NOT_FOUND: ReasonInfo("The cluster that the spec names does not exist in this project.", "Correct spec.cluster, or create the cluster."),
     Reason.CLUSTERS_NOT_FOUND: ReasonInfo("Some or all of the selected clusters do not exist in this project.", "Correct spec.clusters, or create the clusters; the message names them."),

@@ -24,6 +24,7 @@ from zilliz_operator.api.fields import (
     https_rule,
 )
 from zilliz_operator.api.rules import FORBIDDEN, REQUIRED, Rule, immutable
+from zilliz_operator.api.sso import SSO_RULES, SsoIssuer
 
 Cidrs = Annotated[tuple[CidrText, ...], Field(max_length=64, json_schema_extra=LIST_SET)]
 LinkId = Annotated[str, Field(min_length=5, max_length=64, pattern=r"^(pcx|tgw|vgw|eni|i|lgw)-[0-9a-z]+$")]
@@ -190,35 +191,6 @@ class Certificates(Model):
     its Secrets."""
 
 
-class Mfa(Model):
-    """How the issuer says that a second factor was used."""
-
-    claim: Annotated[str, Field(min_length=1, max_length=64)]
-    """Claim of the token, usually amr."""
-    values: Annotated[
-        tuple[Annotated[str, Field(min_length=1, max_length=64)], ...], Field(min_length=1, max_length=16)
-    ]
-    """Values of which one must be there."""
-
-
-class SsoIssuer(Model):
-    """A single sign-on issuer whose tokens the doors accept."""
-
-    issuer: Url
-    """The token's iss."""
-    audience: Annotated[str, Field(min_length=1, max_length=256)]
-    """The token's aud."""
-    jwks_secret_ref: SecretRef | None = None
-    """Secret of the operator's namespace with the issuer's keys (JWKS)."""
-    jwks_url: Url | None = None
-    """https URL of the issuer's keys (JWKS)."""
-    groups_claim: Annotated[str, Field(min_length=1, max_length=64)] = "groups"
-    """Claim that lists the groups."""
-    mfa: Mfa | None = None
-    """How the issuer says that a second factor was used. Absent: policies with requireMFA admit nobody of this
-    issuer."""
-
-
 class Residency(Model):
     """Where data of this data plane may go."""
 
@@ -255,7 +227,7 @@ class DataPlaneSpec(Model):
     """You vouch that storageClassName encrypts its volumes. Needed only where its provisioner's parameters do not tell;
     clusters then say "declared, not verified"."""
     sso: Annotated[tuple[SsoIssuer, ...], Field(max_length=10, json_schema_extra=list_map("issuer"))] = ()
-    """Single sign-on issuers whose tokens the doors accept."""
+    """Single sign-on issuers whose tokens the doors accept: docs/sso.md."""
     residency: Residency | None = None
     """Where data of this data plane may go. Absent: copies may go to any DataPlane."""
 
@@ -458,14 +430,7 @@ _TRUST_RULES: Final = (
         check=lambda ref: ref.group != "cert-manager.io" or ref.kind == "ClusterIssuer",
         field_path=".kind",
     ),
-    Rule(
-        "spec.sso[]",
-        "has(self.jwksSecretRef) != has(self.jwksURL)",
-        "needs exactly one of jwksSecretRef and jwksURL",
-        check=lambda issuer: (issuer.jwks_secret_ref is None) != (issuer.jwks_url is None),
-    ),
-    https_rule("spec.sso[].issuer"),
-    https_rule("spec.sso[].jwksURL"),
+    *SSO_RULES,
 )
 
 

@@ -21,6 +21,8 @@ PROJECT_LABEL: Final = "byoc.zilliz.com/project"
 CLUSTER_ID_LABEL: Final = "byoc.zilliz.com/cluster-id"
 POLICY_UID_LABEL: Final = "byoc.zilliz.com/policy-uid"
 """Marks the subjects' Secrets that a policy owns in its project."""
+DATA_PLANE_UID_LABEL: Final = "byoc.zilliz.com/data-plane-uid"
+"""Marks what is kept for a DataPlane in the operator's namespace."""
 SUBJECT_LABEL: Final = "byoc.zilliz.com/subject"
 """The kind of subject whose credential such a Secret holds."""
 
@@ -82,6 +84,11 @@ def partition(region: str) -> str:
 def door_host(*, cluster_id: str, domain: str) -> str:
     """The name that clients connect to and that the certificate carries."""
     return f"{cluster_id}.{domain}"
+
+
+def signing_keys_secret(data_plane: str) -> str:
+    """The Secret of the operator's namespace with the keys of a DataPlane's sign-on issuers, as they were read last."""
+    return f"signing-keys-{data_plane}"
 
 
 def connection_secret(name: str) -> str:

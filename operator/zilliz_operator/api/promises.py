@@ -158,6 +158,7 @@ _AUDIT, _BACKUP, _TLS, _SUMMARY = (
 
 _SSO = "tests/apiserver/test_sso.py"
 _CEL = "tests/apiserver/test_crds.py::test_refuses_and_names_the_field_and_the_remedy"
+_TOKENS = "tests/gateway/test_sso.py"
 _WHO = "tests/gateway/test_who.py"
 _CREDENTIALS = "tests/gateway/test_credentials.py"
 _RENEWAL = "tests/fake/test_credentials.py"
@@ -205,11 +206,12 @@ PROMISES: Final[tuple[Promise, ...]] = (
             "The operator works on data planes by kubeconfig, from another network if you run it there; network policies keep a cluster from reaching the control plane. In AWS the VPCs of both must be declared, must differ, and are compared; shown against a simulator."),
     _none("authentication", _AUTHENTICATION, "Zilliz Cloud utilizes OAuth0 for secure user authentication:", "We use no vendor's login: your own identity provider, by OpenID Connect."),
     Promise("sso", "Supports Single Sign-On (SSO).", _AUTHENTICATION, Claim.PARTLY, _C.ACCESS_APPLIED,
-            (f"{_SSO}::TestWho::test_user_and_groups_have_their_prefixes_and_the_claim_is_shown", f"{_SSO}::TestRefused::test_a_token_that_is_not_for_us", f"{_SSO}::test_a_new_signing_key_is_followed"),
-            "At the Kubernetes API people sign in by the identity provider of a DataPlane (`zilliz-operator sso render`), and AccessPolicies bind its groups and users. The doors do not accept tokens yet."),
+            (f"{_SSO}::TestWho::test_user_and_groups_have_their_prefixes_and_the_claim_is_shown", f"{_SSO}::TestRefused::test_a_token_that_is_not_for_us", f"{_SSO}::test_a_new_signing_key_is_followed",
+             f"{_TOKENS}::test_a_good_token_acts_with_the_union_of_its_roles", f"{_TOKENS}::test_a_bad_token_is_told_why_and_reaches_nobody", f"{_TOKENS}::test_access_ends_with_the_token_on_an_open_connection", "tests/unit/policy/test_signon.py::test_bits_say_what_sets_say", "tests/fake/test_signon.py::test_a_new_key_is_followed_and_an_old_one_dropped"),
+            "At the Kubernetes API people sign in by the identity provider of a DataPlane (`zilliz-operator sso render`), and AccessPolicies bind its groups and users; the doors take its tokens too, by gRPC and REST (docs/sso.md). Shown with tokens of our own making: no vendor's identity provider was tried."),
     Promise("mfa", "Supports Multi-Factor Authentication (MFA).", _AUTHENTICATION, Claim.PARTLY, _C.ACCESS_APPLIED,
-            (f"{_SSO}::TestSecondFactor::test_without_one_they_read_and_are_told_what_is_missing", f"{_SSO}::TestSecondFactor::test_another_policy_without_it_is_no_way_round", f"{_SSO}::test_a_whole_server_may_ask_for_the_second_factor", _CEL),
-            "Whom an AccessPolicy with requireMFA names writes our kinds only with a second factor, shown by the token's claim; a whole API server can ask for it, reading included. Not on EKS, and the doors do not accept tokens yet."),
+            (f"{_SSO}::TestSecondFactor::test_without_one_they_read_and_are_told_what_is_missing", f"{_SSO}::TestSecondFactor::test_another_policy_without_it_is_no_way_round", f"{_SSO}::test_a_whole_server_may_ask_for_the_second_factor", _CEL, f"{_TOKENS}::test_claims_within_claims_are_only_text", "tests/fake/test_signon.py::test_a_second_factor_and_an_end_are_bits_of_their_own"),
+            "Whom an AccessPolicy with requireMFA names writes our kinds only with a second factor, shown by the token's claim; a whole API server can ask for it, reading included. Not on EKS. At the doors such a policy counts only for tokens whose issuer tells a second factor."),
     Promise("keys", "Provides cluster access through API keys and cluster credentials.", _AUTHENTICATION, Claim.KEPT, _C.ACCESS_APPLIED,
             ("tests/node/test_quickstart.py::test_pymilvus_is_let_in_or_told_why_not", "tests/node/test_quickstart.py::test_a_key_ends_when_it_expires", f"{_WHO}::test_a_key_becomes_its_technical_user", f"{_WHO}::test_a_persons_password_is_for_milvus_to_judge", f"{_WHO}::test_refusals_have_a_reason_in_grpc_and_rest", f"{_RENEWAL}::test_a_request_makes_both_anew_once_and_the_old_ones_end_after_the_grace", f"{_RENEWAL}::test_the_grace_ends_while_the_operator_is_down", "tests/faults/test_crash.py::test_a_crash_after_any_write_of_a_renewal_locks_nobody_out_and_renews_once"),
             "AccessPolicy subjects ApiKey and ClusterUser; credentials are generated into Secrets of your project, and rotated by age and on request with the old one valid beside the new one for a while."),

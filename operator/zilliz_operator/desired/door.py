@@ -21,6 +21,9 @@ from zilliz_operator.api.confighash import CONFIG_PREFIX, MAPS_PREFIX, config_ha
 from zilliz_operator.api.exceptions import InvalidSpec
 from zilliz_operator.api.rolenames import TECHNICAL_PREFIX
 
+from . import signon
+from .signon import DoorSso
+
 ROOT = "root"
 OPERATOR_COMMON_NAME = "zilliz-operator"
 NEVER = 253402300799
@@ -125,6 +128,8 @@ class DoorConfig:
     cluster_users: tuple[TechnicalUser, ...] = ()
     """Users of policies, and the password that Milvus knows them by. It is not the one that people are given, so a rotation is the
     door's matter alone: there is no moment in which one of the two is refused."""
+    sso: DoorSso | None = None
+    """Issuers whose tokens are taken. None: tokens are told that single sign-on is not set up."""
     min_tls: Literal["1.2", "1.3"] = "1.2"
     client_ca_pem: str | None = None
     """With it every client must show a certificate signed by it (mutual TLS)."""
@@ -176,6 +181,9 @@ def render(config: DoorConfig) -> DoorFiles:
             f"{user.name} {user.password}" for user in (*config.technical_users, *config.cluster_users)
         ),
     }
+    if config.sso is not None:
+        files |= {"signon.lua": _templates().get_template("signon.lua").render(), **signon.config_files(config.sso)}
+        maps |= signon.map_files(config.sso)
     return DoorFiles(config=files, maps=maps)
 
 
@@ -210,20 +218,24 @@ def _allowed(config: DoorConfig) -> dict[IPv4Network | IPv6Network, int]:
 
 def _haproxy_cfg(config: DoorConfig) -> str:
     by_name = not _is_address(config.milvus_host)
-    return _template().render(
-        c=config, by_name=by_name, client_auth=config.client_ca_pem is not None, technical_prefix=TECHNICAL_PREFIX
+    template = _templates().get_template("haproxy.cfg.j2")
+    return template.render(
+        c=config,
+        by_name=by_name,
+        client_auth=config.client_ca_pem is not None,
+        technical_prefix=TECHNICAL_PREFIX,
+        hints=signon.HINTS,
     )
 
 
 @functools.cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
         loader=jinja2.PackageLoader("zilliz_operator", "templates"),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - not HTML; `_check` lets only plain words through
     )
-    return environment.get_template("haproxy.cfg.j2")
 
 
 def _check(config: DoorConfig) -> None:
@@ -250,6 +262,8 @@ def _check(config: DoorConfig) -> None:
     _check_users(config)
     _check_keys("keys", config.keys, users=config.technical_users, what="technical")
     _check_keys("passwords", config.passwords, users=config.cluster_users, what="cluster")
+    if config.sso is not None:
+        signon.check(config.sso, technical_users=[user.name for user in config.technical_users])
 
 
 def _check_ends(config: DoorConfig) -> None:

@@ -17,6 +17,7 @@ import kopf
 from zilliz_operator.adapters.access import ClusterAccess
 from zilliz_operator.adapters.clock import SystemClock
 from zilliz_operator.adapters.door_probe import TlsDoorProbe
+from zilliz_operator.adapters.jwks import HttpsSigningKeys
 from zilliz_operator.adapters.knock import TcpKnocker
 from zilliz_operator.adapters.kube import KubeClient
 from zilliz_operator.adapters.lease import LeaseElection
@@ -40,6 +41,8 @@ from zilliz_operator.reconcile.dataplane import DataPlaneReconciler
 from zilliz_operator.reconcile.notyet import NotYetReconciler, RecycledClusterReconciler
 from zilliz_operator.reconcile.pass_ import World
 from zilliz_operator.reconcile.queue import Key, Outcome, WorkQueue
+from zilliz_operator.reconcile.signon import KIND as SIGNING_KEYS
+from zilliz_operator.reconcile.signon import SigningKeysReconciler
 from zilliz_operator.reconcile.sweeps import Sweeps
 
 log = logging.getLogger(__name__)
@@ -159,6 +162,7 @@ async def _operate(
         data_planes=data_planes,
         milvus=PymilvusAdmin(threads),
         probe=TlsDoorProbe(threads),
+        signing_keys=HttpsSigningKeys(),
         clock=clock,
         knocker=TcpKnocker(),
         randomness=SystemSecrets(),
@@ -258,6 +262,7 @@ class Operator:
         self._reconcilers = {
             "ZillizCluster": cluster.reconcile,
             "DataPlane": data_plane.reconcile,
+            SIGNING_KEYS: SigningKeysReconciler(world).reconcile,
             "Allowlist": AllowlistReconciler(world).reconcile,
             "AccessPolicy": AccessPolicyReconciler(world).reconcile,
             "RecycledCluster": RecycledClusterReconciler(world).reconcile,
@@ -285,6 +290,7 @@ class Operator:
         if seen.labels.get(names.MANAGED_BY) != names.FIELD_MANAGER:
             for key in self.roster.keys("DataPlane"):
                 self.wake(key, 0.0)
+                self.wake(Key(SIGNING_KEYS, "", key.name), 0.0)
 
     async def reconcile(self, key: Key) -> Outcome:
         started = time.monotonic()

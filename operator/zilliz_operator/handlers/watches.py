@@ -11,6 +11,7 @@ import kopf
 
 from zilliz_operator.api import names
 from zilliz_operator.api.kinds import KINDS
+from zilliz_operator.reconcile import signon
 from zilliz_operator.reconcile.queue import Key
 
 OWN_KINDS = (
@@ -123,7 +124,8 @@ def wakes(kind: str, obj: Any, roster: Roster) -> list[Key]:
             return list(roster.keys("ZillizCluster", namespace=None if everywhere(kind, obj) else namespace))
         case "DataPlane":  # another one may have waited for its bucket prefix
             plane = roster.on_plane(obj["metadata"]["name"])
-            return [*plane, *roster.keys("DataPlane"), *roster.keys("BackupPolicy")]
+            signing = [Key(signon.KIND, "", obj["metadata"]["name"])] if (obj.get("spec") or {}).get("sso") else []
+            return [*plane, *roster.keys("DataPlane"), *roster.keys("BackupPolicy"), *signing]
         case "ZillizCluster":
             return [
                 *roster.keys("Allowlist", namespace=namespace),
@@ -153,10 +155,12 @@ def binding_wakes(labels: Any, roster: Roster) -> Key:
 def child_wakes(labels: Any, roster: Roster, *, namespace: str) -> list[Key]:
     """Whom an event about a child concerns: whom its marks name, else (somebody took them away) whose namespace it is in."""
     woken: list[Key] = []
-    for label in (names.CLUSTER_UID_LABEL, names.POLICY_UID_LABEL):
+    for label in (names.CLUSTER_UID_LABEL, names.POLICY_UID_LABEL, names.DATA_PLANE_UID_LABEL):
         key = roster.by_uid(labels.get(label, ""))
         if key is not None:
             woken.append(key)
+            if key.kind == "DataPlane":  # its issuers' keys: they go to the doors of all its clusters
+                woken += roster.on_plane(key.name)
             if key.kind == "AccessPolicy":
                 woken += roster.keys("ZillizCluster", namespace=key.namespace)
     if woken:

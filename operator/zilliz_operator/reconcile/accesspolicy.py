@@ -19,13 +19,16 @@ from zilliz_operator.api.zillizcluster import ZillizCluster
 from zilliz_operator.desired.access import caveats, custom_roles
 from zilliz_operator.policy.access import USER
 from zilliz_operator.policy.entitlements import WITH_SECRET, Judged, ends, judge, secret_of
+from zilliz_operator.policy.people import WITHOUT_DATA
+from zilliz_operator.policy.signon import PEOPLE
 from zilliz_operator.policy.status import FALSE, StepResult, conditions
 from zilliz_operator.reconcile import bindings, statuses
 from zilliz_operator.reconcile.allowlist import clusters_of, per_cluster, summary
 from zilliz_operator.reconcile.pass_ import World
 from zilliz_operator.reconcile.ports import Manifest
 from zilliz_operator.reconcile.queue import Key, Outcome
-from zilliz_operator.reconcile.selection import missing, selects
+from zilliz_operator.reconcile.selection import missing, policy_selects, readable, selects
+from zilliz_operator.reconcile.signonpolicy import SignOn
 from zilliz_operator.reconcile.steps.errors import LATER
 from zilliz_operator.reconcile.subject_secrets import SubjectSecrets, dates, unanswered
 from zilliz_operator.reconcile.vault import decoded
@@ -37,22 +40,6 @@ def made_by(uid: str, secret: Manifest | None) -> bool:
     """Whether a Secret is there and that policy's own: a stranger's opens nothing, whatever is in it."""
     labels = ((secret or {}).get("metadata") or {}).get("labels") or {}
     return bool(labels.get(names.POLICY_UID_LABEL) == uid)
-
-
-def readable(raws: Iterable[Manifest]) -> list[AccessPolicy]:
-    """Those that are valid. An invalid one grants nothing, and its own status says why."""
-    return [
-        AccessPolicy.parse(raw) for raw in raws if not raw["metadata"].get("deletionTimestamp") and not validate(raw)
-    ]
-
-
-def policy_selects(policy: AccessPolicy, cluster: ZillizCluster) -> bool:
-    """Whether a policy of the cluster's own project means the cluster."""
-    if policy.spec.level is Level.ORGANIZATION:
-        return False
-    if policy.spec.level is Level.PROJECT:
-        return True
-    return selects(policy.spec.clusters, name=cluster.metadata.name, labels=cluster.metadata.labels)
 
 
 def _inexpressible(policy: AccessPolicy, clusters: Iterable[ZillizCluster]) -> dict[str, str]:
@@ -122,7 +109,8 @@ class AccessPolicyReconciler:
         chosen = [c for c in existing if selects(selection, name=c.metadata.name, labels=c.metadata.labels)]
         judged = await self._judge(policy, chosen)
         bound = await bindings.bind(self._world, policy, chosen)
-        subjects = [await self._subject(policy, subject, chosen, judged, bound) for subject in policy.spec.subjects]
+        sign_on = SignOn(self._world, policy, chosen)
+        subjects = [await self._subject(policy, each, chosen, judged, bound, sign_on) for each in policy.spec.subjects]
         await self._forget_others(policy)
         notes = {c.ref: caveats(policy.spec.grants, version=c.status.version) for c in chosen if c.status.version}
         entries = per_cluster(chosen, raw, failed=_inexpressible(policy, chosen), notes=notes)
@@ -176,6 +164,7 @@ class AccessPolicyReconciler:
         chosen: Sequence[ZillizCluster],
         judged: Sequence[Judged],
         bound: bindings.Bound,
+        sign_on: SignOn,
     ) -> SubjectFound:
         shown = f"{subject.namespace}/{subject.name}" if subject.namespace else subject.name
         entry: dict[str, Any] = {"kind": str(subject.kind), "name": shown, "state": "Applied"}
@@ -183,7 +172,11 @@ class AccessPolicyReconciler:
         if end is not None:
             entry["expiresAt"] = utc(end)
         if subject.kind not in WITH_SECRET:
-            return SubjectFound(*bindings.standing(self._world, policy, subject, bound, entry))
+            entry, reason = bindings.standing(self._world, policy, subject, bound, entry)
+            if reason is None and subject.kind in PEOPLE and policy.spec.role not in WITHOUT_DATA:
+                reason, why = await sign_on.trouble(subject)
+                entry |= {"state": "Pending", "message": f"{entry['message']}; {why}"} if reason else {}
+            return SubjectFound(entry, reason)
         if end is not None and end <= self._world.clock.now():
             whole = end == policy.spec.expires_at
             remedy = (

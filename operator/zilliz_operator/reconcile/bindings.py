@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zilliz_operator.api import names
-from zilliz_operator.api.accesspolicy import AccessPolicy, Subject, SubjectKind
+from zilliz_operator.api.accesspolicy import AccessPolicy, Subject
 from zilliz_operator.api.base import utc
 from zilliz_operator.api.conditions import Reason
 from zilliz_operator.api.exceptions import Rejected, ZillizError
@@ -24,8 +24,6 @@ from zilliz_operator.reconcile.queue import Key, Outcome
 
 KINDS = ("RoleBinding", "ClusterRoleBinding")
 MARK = {names.MANAGED_BY: names.FIELD_MANAGER, "app.kubernetes.io/component": "access"}
-
-DOOR_NOT_YET = "single sign-on at the door is not in force in this release: use ApiKey or ClusterUser for data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +142,4 @@ def standing(
         return {**entry, "state": "Failed", "message": message}, Reason.NAME_TAKEN
     name = rbac_subject(subject, sso=world.sso)["name"]
     said = f"in Kubernetes {f'{name}: {bound.where}' if bound.where else 'nothing'}"
-    if subject.kind is SubjectKind.SERVICE_ACCOUNT or policy.spec.role in people.WITHOUT_DATA:
-        return {**entry, "message": said}, None
-    return {**entry, "state": "Pending", "message": f"{said}; {DOOR_NOT_YET}"}, Reason.NOT_YET
+    return {**entry, "message": said}, None

@@ -12,7 +12,7 @@ from zilliz_operator.api.exceptions import InvalidSpec, KubeconfigRefused, Rejec
 from zilliz_operator.api.validate import validate
 from zilliz_operator.policy import claims
 from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult, conditions
-from zilliz_operator.reconcile import statuses
+from zilliz_operator.reconcile import signon, statuses
 from zilliz_operator.reconcile.allowlist import clusters_of
 from zilliz_operator.reconcile.pass_ import DataPlaneAccess, World
 from zilliz_operator.reconcile.ports import Manifest
@@ -60,6 +60,8 @@ class DataPlaneReconciler:
         results = [connected, issuer, await self._store(plane)]
         if plane.spec.cloud is Cloud.AWS:
             results.append(await self._vpc(plane, raw))
+        if plane.spec.sso:
+            results.append(await signon.judged(self._world, plane))
         fields: dict[str, object] = {"clusters": len(used), "defaultVersion": plane.spec.versions[0].version}
         if version:
             fields["kubernetesVersion"] = version

@@ -35,6 +35,7 @@ from zilliz_operator.reconcile.ports import (
     MilvusAdmin,
     ObjectStore,
     Secrets,
+    SigningKeys,
 )
 from zilliz_operator.reconcile.sweeps import Sweeps
 from zilliz_operator.reconcile.vault import Vault
@@ -105,6 +106,7 @@ class World:
     data_planes: DataPlanes
     milvus: MilvusAdmin
     probe: DoorProbe
+    signing_keys: SigningKeys
     knocker: Knocker
     clock: Clock
     randomness: Secrets

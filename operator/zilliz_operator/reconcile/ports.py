@@ -30,6 +30,7 @@ __all__ = [
     "MilvusAdmin",
     "ObjectStore",
     "Secrets",
+    "SigningKeys",
 ]
 
 Manifest = dict[str, Any]
@@ -217,6 +218,15 @@ class DoorProbe(Protocol):
     ) -> DoorFinding:
         """Knock as an outsider and as ourselves. Checks: certificate, tls11_refused, weak_cipher_refused, anonymous_refused,
         wrong_credentials_refused, and (when `outsider_expected`: our address is not on the list) outsider_refused."""
+        ...
+
+
+class SigningKeys(Protocol):
+    """Identity providers, as far as we ask them anything."""
+
+    async def read(self, url: str, *, ca_pem: str | None) -> bytes:
+        """The document at an https URL, 256 KiB at most. `ca_pem` None: the public authorities are trusted. Raises Unavailable, in
+        words that stay the same while the trouble does."""
         ...
 
 

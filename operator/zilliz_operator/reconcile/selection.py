@@ -3,7 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from zilliz_operator.api.accesspolicy import AccessPolicy, Level
 from zilliz_operator.api.fields import ClusterSelection
+from zilliz_operator.api.validate import validate
+from zilliz_operator.api.zillizcluster import ZillizCluster
+from zilliz_operator.reconcile.ports import Manifest
 
 
 class Selecting(Protocol):
@@ -24,3 +28,19 @@ def selects(selection: ClusterSelection | None, *, name: str, labels: Mapping[st
 def missing(selection: ClusterSelection | None, existing: Iterable[str]) -> list[str]:
     """Names that a selection asks for and that no cluster has."""
     return sorted(set(selection.names if selection else ()) - set(existing))
+
+
+def readable(raws: Iterable[Manifest]) -> list[AccessPolicy]:
+    """Those that are valid. An invalid one grants nothing, and its own status says why."""
+    return [
+        AccessPolicy.parse(raw) for raw in raws if not raw["metadata"].get("deletionTimestamp") and not validate(raw)
+    ]
+
+
+def policy_selects(policy: AccessPolicy, cluster: ZillizCluster) -> bool:
+    """Whether a policy of the cluster's own project means the cluster."""
+    if policy.spec.level is Level.ORGANIZATION:
+        return False
+    if policy.spec.level is Level.PROJECT:
+        return True
+    return selects(policy.spec.clusters, name=cluster.metadata.name, labels=cluster.metadata.labels)

@@ -112,7 +112,16 @@ PLANE: Spec = {
         "operatorCIDRs": ["10.2.0.0/24"],
     },
     "certificates": {"issuerRef": {"name": "letsencrypt"}, "domain": "usw2.byoc.acme.com"},
-    "sso": [{"issuer": "https://idp.acme.com", "audience": "milvus", "jwksURL": "https://idp.acme.com/jwks"}],
+    "sso": [
+        {
+            "issuer": "https://idp.acme.com",
+            "audience": "milvus",
+            "jwksURL": "https://idp.acme.com/jwks",
+            "usernameClaim": "email",
+            "groupsClaim": "realm_access.roles",
+            "mfa": {"claim": "amr", "values": ["mfa", "urn:acme:2fa"]},
+        }
+    ],
 }
 S3_PLANE: Spec = {
     "versions": [{"version": "2.3.5", "image": "milvusdb/milvus:v2.3.5"}],
@@ -337,6 +346,15 @@ PLANE_BAD: tuple[Case, ...] = (
     _refused("namespaced-issuer", "DataPlane", change(PLANE, "certificates.issuerRef.kind", "Issuer"), {"spec.certificates.issuerRef.kind": "must be a ClusterIssuer"}),
     _refused("no-keys", "DataPlane", change(PLANE, "sso.0", {"issuer": "https://idp", "audience": "a"}), {"spec.sso[0]": "exactly one"}),
     _refused("issuer-http", "DataPlane", change(PLANE, "sso.0.issuer", "http://idp"), {"spec.sso[0].issuer": "https://"}),
+    _refused("sso-ca-without-url", "DataPlane", change(PLANE, "sso.0", {"issuer": "https://idp", "audience": "a", "jwksSecretRef": {"name": "s", "key": "k"}, "caSecretRef": {"name": "s", "key": "k"}}), {"spec.sso[0].caSecretRef": "jwksURL only"}),
+    _refused("sso-prefixes", "DataPlane", change(PLANE, "sso", [PLANE["sso"][0], PLANE["sso"][0] | {"issuer": "https://other"}]), {"spec.sso": "the same prefix"}),
+    _refused("sso-prefix-space", "DataPlane", change(PLANE, "sso.0.prefix", "a b"), {"spec.sso[0].prefix": "visible ASCII"}),
+    _refused("sso-issuer-quote", "DataPlane", change(PLANE, "sso.0.issuer", "https://idp/\"x"), {"spec.sso[0].issuer": "write it as the issuer does"}),
+    _refused("sso-audience", "DataPlane", change(PLANE, "sso.0.audience", "my milvus"), {"spec.sso[0].audience": "letters, digits"}),
+    _refused("sso-groups-url", "DataPlane", change(PLANE, "sso.0.groupsClaim", "https://acme.com/groups"), {"spec.sso[0].groupsClaim": "cannot read a claim whose own name"}),
+    _refused("sso-username-quote", "DataPlane", change(PLANE, "sso.0.usernameClaim", "a'b"), {"spec.sso[0].usernameClaim": "letters, digits"}),
+    _refused("sso-mfa-claim", "DataPlane", change(PLANE, "sso.0.mfa", {"claim": "a[0]", "values": ["mfa"]}), {"spec.sso[0].mfa.claim": "letters, digits"}),
+    _refused("sso-mfa-value", "DataPlane", change(PLANE, "sso.0.mfa", {"claim": "amr", "values": ["m fa"]}), {"spec.sso[0].mfa.values[0]": "letters, digits"}),
     _refused("keys-http", "DataPlane", change(PLANE, "sso.0.jwksURL", "http://idp"), {"spec.sso[0].jwksURL": "https://"}),
     *(
         case

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from zilliz_operator.api.confighash import config_hash
 from zilliz_operator.api.exceptions import InvalidSpec
+from zilliz_operator.api.signon import IssuerKeys, Masks, Member, SigningKey
 from zilliz_operator.desired.door import (
     NEVER,
     DoorConfig,
@@ -23,6 +24,7 @@ from zilliz_operator.desired.door import (
     milvus_host,
     render,
 )
+from zilliz_operator.desired.signon import DoorIssuer, DoorSso
 
 GOLDEN = Path(__file__).parent / "golden" / "door"
 DIGEST = "ab" * 32
@@ -47,8 +49,29 @@ MUTUAL = dataclasses.replace(
     PLAIN, min_tls="1.3", client_ca_pem="-----BEGIN CERTIFICATE-----\nx\n", operator_certificates=("cd" * 32,)
 )
 
+KEY = SigningKey(
+    kid="2026-a", algorithms=("RS256", "RS384", "RS512"), pem="-----BEGIN PUBLIC KEY-----\nx\n", fingerprint="ef" * 16
+)
+ISSUER = DoorIssuer(
+    issuer="https://idp.acme.com",
+    audience="milvus",
+    username_claim="email",
+    groups_claim="groups",
+    mfa_claim="amr",
+    mfa_values=("mfa", "hwk"),
+    keys=IssuerKeys(keys=(KEY,), trusted_until=1_900_000_000),
+)
+MASKS = Masks(
+    members=(Member(group=True, name="readers", mask=1), Member(group=False, name="anna", mask=3)),
+    live=((0, 3), (1_800_000_000, 1)),
+    without_mfa=1,
+    slots=(1, 2),
+    users=((1, "zt_viewer"), (2, "zt_admin"), (3, "zt_admin")),
+)
+SIGN_ON = dataclasses.replace(PLAIN, sso=DoorSso(issuers=(ISSUER,), masks=MASKS))
 
-@pytest.mark.parametrize(("name", "config"), [("plain", PLAIN), ("mutual-tls", MUTUAL)])
+
+@pytest.mark.parametrize(("name", "config"), [("plain", PLAIN), ("mutual-tls", MUTUAL), ("sign-on", SIGN_ON)])
 def test_it_is_exactly_what_is_written_down(name: str, config: DoorConfig, update_golden: bool) -> None:
     files = render(config)
     for key, text in [*files.config.items(), *files.maps.items()]:
@@ -318,3 +341,62 @@ def _well_formed(files: DoorFiles, config: DoorConfig) -> None:
     )
     assert len(files.config["haproxy.cfg"].splitlines()) == len(render(usual).config["haproxy.cfg"].splitlines())
     assert files.config["haproxy.cfg"].isascii() and files.config["haproxy.cfg"].replace("\n", " ").isprintable()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("issuer", 'https://idp"\n    http-request allow'),
+        ("issuer", "https://idp/%[src]$x"),
+        ("issuer", "http://idp"),
+        ("audience", "milvus } allow {"),
+        ("audience", ""),
+        ("username_claim", "a') allow"),
+        ("groups_claim", "$.x"),
+        ("groups_claim", "a[0]"),
+        ("mfa_claim", "amr'"),
+        ("mfa_values", ("mfa or",)),
+        ("keys", IssuerKeys(keys=(dataclasses.replace(KEY, fingerprint="../../x"),))),
+        ("keys", IssuerKeys(keys=(dataclasses.replace(KEY, algorithms=("HS256",)),))),
+        ("keys", IssuerKeys(keys=(dataclasses.replace(KEY, pem="-----BEGIN PRIVATE KEY-----"),))),
+    ],
+)
+def test_no_issuer_says_more_in_a_file_than_it_should(field: str, value: Any) -> None:
+    issuer = dataclasses.replace(ISSUER, **{field: value})
+    with pytest.raises(InvalidSpec):
+        render(dataclasses.replace(PLAIN, sso=DoorSso(issuers=(issuer,))))
+
+
+def test_no_token_acts_as_somebody_else_s_user() -> None:
+    masks = dataclasses.replace(MASKS, users=((1, "root"),))
+    with pytest.raises(InvalidSpec, match="no technical user"):
+        render(dataclasses.replace(PLAIN, sso=DoorSso(issuers=(ISSUER,), masks=masks)))
+
+
+@given(st.text(min_size=1))
+def test_names_of_people_are_in_no_file(name: str) -> None:
+    masks = dataclasses.replace(MASKS, members=(Member(group=True, name="wanted-" + name, mask=1),))
+    files = render(dataclasses.replace(PLAIN, sso=DoorSso(issuers=(ISSUER,), masks=masks)))
+    assert "wanted-" not in "".join([*files.config.values(), *files.maps.values()])
+    assert len([line for line in files.maps["sso.map"].splitlines() if ".g." in line]) == 1
+
+
+def test_an_issuer_speaks_for_its_own_prefix_alone() -> None:
+    partner = dataclasses.replace(ISSUER, issuer="https://partner", prefix="partner:")
+    members = tuple(Member(group=True, name=name, mask=1) for name in ("readers", "partner:readers"))
+    sso = DoorSso(issuers=(ISSUER, partner), masks=dataclasses.replace(MASKS, members=members))
+    lines = render(dataclasses.replace(PLAIN, sso=sso)).maps["sso.map"].splitlines()
+    groups = sorted(line.split(".g.")[1].split(" ")[0] for line in lines if ".g." in line)
+    assert groups == sorted([ISSUER.id, partner.id])
+    assert len({line.split(".")[0] for line in lines if ".g." in line}) == 1, "the same group, of two issuers"
+
+
+def test_people_and_ends_change_maps_alone() -> None:
+    other = dataclasses.replace(SIGN_ON, sso=DoorSso(issuers=(ISSUER,)))
+    before, after = render(SIGN_ON), render(other)
+    assert before.config == after.config and before.maps != after.maps
+    marks = [
+        next(line for line in files.maps["sso.map"].splitlines() if line.startswith("mark "))
+        for files in (before, after)
+    ]
+    assert marks[0] != marks[1]

@@ -21,7 +21,7 @@ from zilliz_operator.policy.entitlements import credentials, technical_users
 from zilliz_operator.policy.status import FALSE, TRUE, UNKNOWN, StepResult
 from zilliz_operator.reconcile.pass_ import Door, Pass
 from zilliz_operator.reconcile.ports import Attestation, DoorAddress, Manifest
-from zilliz_operator.reconcile.steps import bearers, users
+from zilliz_operator.reconcile.steps import bearers, signon, users
 from zilliz_operator.reconcile.steps.errors import SOON, waits
 from zilliz_operator.reconcile.vault import decoded
 
@@ -44,7 +44,7 @@ async def files(p: Pass) -> DoorFiles:
     admitted, plane = admission(p), p.ctx.data_plane
     client_ca, operator_certificates = await _mutual_tls(p)
     known, people = bearers.keys(p), bearers.passwords(p)
-    behind_keys = {*technical_users(credentials(p.entitled.live)), *(key.user for key in known)}
+    behind = {*technical_users(credentials(p.entitled.live)), *signon.technical_users(p), *(key.user for key in known)}
     return render(
         DoorConfig(
             cluster_id=p.ctx.cluster_id,
@@ -57,9 +57,8 @@ async def files(p: Pass) -> DoorFiles:
             workloads_listed=bool(admitted.workloads),
             user_ends=tuple(users.ends(p)),
             keys=tuple(known),
-            technical_users=tuple(
-                TechnicalUser(name=user, password=p.vault.inner(user)) for user in sorted(behind_keys)
-            ),
+            technical_users=tuple(TechnicalUser(name=user, password=p.vault.inner(user)) for user in sorted(behind)),
+            sso=await signon.door(p),
             passwords=tuple(people),
             cluster_users=tuple(
                 TechnicalUser(name=user, password=p.vault.inner(user)) for user in sorted(bearers.users(p))

@@ -17,7 +17,7 @@ from zilliz_operator.reconcile import vault
 from zilliz_operator.reconcile.accesspolicy import made_by
 from zilliz_operator.reconcile.pass_ import Pass
 from zilliz_operator.reconcile.ports import DoorAddress, Grant
-from zilliz_operator.reconcile.steps import passwords
+from zilliz_operator.reconcile.steps import passwords, signon
 from zilliz_operator.reconcile.vault import DB_ADMIN, ROOT, decoded
 
 
@@ -136,8 +136,8 @@ async def _remember(p: Pass, users: frozenset[str]) -> None:
 
 
 def _built_in(p: Pass) -> dict[str, Wanted]:
-    behind_keys = technical_users(credentials(p.entitled.live))
-    technical = {user: Wanted(roles, p.vault.inner(user)) for user, roles in behind_keys.items()}
+    behind = {**technical_users(credentials(p.entitled.live)), **signon.technical_users(p)}
+    technical = {user: Wanted(roles, p.vault.inner(user)) for user, roles in behind.items()}
     return {**technical, DB_ADMIN: Wanted(frozenset({ADMIN_ROLE}), p.vault.inner(DB_ADMIN))}
 
 
