@@ -427,7 +427,7 @@ def test_an_old_worker_learns_what_a_reload_brings(make_gateway: Make, server: F
 def test_expired_tokens_do_not_lock_their_address_out_and_forged_ones_do(
     make_gateway: Make, server: FakeMilvus
 ) -> None:
-    few = dataclasses.replace(DoorLimits(), failures_per_minute=5)
+    few = dataclasses.replace(DoorLimits(), failures_slowed=5, failures_refused=6, slow_seconds=1)
     gateway = make_gateway(server, **settings(limits=few)).start()
     with gateway.channel() as channel:
         for token in (mint(KEYS["one"], exp=1, **READER), mint(KEYS["unpublished"]), mint(KEYS["one"], sub="x")):

@@ -13,9 +13,10 @@ from typing import Any
 import yaml
 
 from zilliz_operator.adapters.kube import KubeClient
-from zilliz_operator.api.dataplane import DataPlane, SsoIssuer
+from zilliz_operator.api.dataplane import DataPlane
 from zilliz_operator.api.exceptions import InvalidSpec
 from zilliz_operator.api.people import SYSTEM, SsoNames
+from zilliz_operator.api.sso import SsoIssuer
 from zilliz_operator.api.validate import validate
 from zilliz_operator.cli.reading import with_kube
 from zilliz_operator.policy import controlplane

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from zilliz_operator.api.dataplane import SsoIssuer
 from zilliz_operator.api.exceptions import InvalidSpec
 from zilliz_operator.api.people import MFA_KEY, SYSTEM, SsoNames
+from zilliz_operator.api.sso import SsoIssuer
 
 Manifest = dict[str, Any]
 

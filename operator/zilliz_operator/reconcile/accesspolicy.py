@@ -174,8 +174,8 @@ class AccessPolicyReconciler:
         if subject.kind not in WITH_SECRET:
             entry, reason = bindings.standing(self._world, policy, subject, bound, entry)
             if reason is None and subject.kind in PEOPLE and policy.spec.role not in WITHOUT_DATA:
-                reason, why = await sign_on.trouble(subject)
-                entry |= {"state": "Pending", "message": f"{entry['message']}; {why}"} if reason else {}
+                reason, trouble = await sign_on.trouble(subject)
+                entry |= {"state": "Pending", "message": f"{entry['message']}; {trouble}"} if reason else {}
             return SubjectFound(entry, reason)
         if end is not None and end <= self._world.clock.now():
             whole = end == policy.spec.expires_at
