@@ -211,13 +211,6 @@ async def test_an_invalid_policy_grants_nothing_and_says_why(world: FakeWorld) -
     assert world.ready("app", "AccessPolicy")["status"] == "True"
 
 
-async def test_single_sign_on_is_not_claimed(world: FakeWorld) -> None:
-    await world.quickstart()
-    world.access_policy(subjects=[{"kind": "User", "name": "anna@acme.com"}])
-    await world.settle()
-    assert world.ready("app", "AccessPolicy")["reason"] == "NotYet"
-
-
 async def test_levels(world: FakeWorld) -> None:
     await world.quickstart()
     world.cluster("other")

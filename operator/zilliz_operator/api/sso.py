@@ -9,7 +9,7 @@ from zilliz_operator.api.base import Model
 from zilliz_operator.api.fields import SecretRef, Url, https_rule
 from zilliz_operator.api.rules import FORBIDDEN, Rule
 
-_CLAIM: Final = r"^[A-Za-z0-9_:-]+(\.[A-Za-z0-9_:-]+){0,3}$"
+_CLAIM: Final = r"^[A-Za-z0-9_:-]+([.][A-Za-z0-9_:-]+){0,3}$"
 _WORD: Final = r"^[A-Za-z0-9._:/@=+,~-]+$"
 _ISSUER: Final = r"^https?://[A-Za-z0-9._:/@=+,~%-]+$"
 _PREFIX: Final = r"^[!-~]*$"
