@@ -1,5 +1,6 @@
 """Whoever guesses is slowed, then refused for a while, and seen; nobody else is."""
 
+import hashlib
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +21,7 @@ from tests.gateway.rig import (
     until,
 )
 from tests.gateway.test_who import JWT, bearer
-from zilliz_operator.desired.door import DoorLimits
+from zilliz_operator.desired.door import DoorKey, DoorLimits, TechnicalUser
 
 Make = Callable[..., Gateway]
 ALICE = f"alice:{PASSWORDS['alice']}"
@@ -98,6 +99,24 @@ def test_a_key_that_exists_passes_where_passwords_are_held_off(make_gateway: Mak
     assert len(milvus.calls) == reached, "none of them may reach Milvus"
     assert guess(gateway, KEY) == 200
     assert guess(gateway, EXPIRED_KEY) == 401
+
+
+def test_a_generated_password_passes_where_others_are_held_off(make_gateway: Make, milvus: FakeMilvus) -> None:
+    """And is none of the guesses, though Milvus be late to learn of it."""
+    generated = "app:" + "p4ssw0rd" * 4
+    known = DoorKey(digest=hashlib.sha256(generated.encode()).hexdigest(), key_id="team/app/app", user="app")
+    user = TechnicalUser(name="app", password="inner")
+    gateway = make_gateway(limits=QUICK, cluster_users=(user,), passwords=(known,)).start()
+    for _ in range(QUICK.failures_refused + 2):
+        assert guess(gateway, generated) == 401, "Milvus does not know it yet"
+    assert {line["guard"] for line in gateway.audit()} == {"-"}
+    hold(gateway)
+    milvus.users = {**PASSWORDS, "app": "inner"}
+    try:
+        assert guess(gateway, generated) == 200
+        assert guess(gateway, "app:wrong") == 429
+    finally:
+        milvus.users = PASSWORDS
 
 
 def test_the_client_is_told_when_to_come_back(make_gateway: Make) -> None:
