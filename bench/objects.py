@@ -26,12 +26,12 @@ def cluster(*, project: str, name: str) -> Object:
     }
 
 
-def allowlist(*, project: str, cidrs: Sequence[str]) -> Object:
+def allowlist(*, project: str, cidrs: Sequence[str], name: str = "bench") -> Object:
     """Addresses for every cluster of the project."""
     return {
         "apiVersion": API_VERSION,
         "kind": "Allowlist",
-        "metadata": {"name": "bench", "namespace": project},
+        "metadata": {"name": name, "namespace": project},
         "spec": {"entries": [{"cidr": cidr} for cidr in cidrs]},
     }
 
@@ -46,6 +46,23 @@ def access(*, project: str) -> Object:
             "level": "Project",
             "role": "DataAdmin",
             "subjects": [{"kind": "ApiKey", "name": "bench", "secretName": KEY_SECRET}],
+        },
+    }
+
+
+def people(*, project: str, name: str) -> Object:
+    """A key and a user, of whom both are good for a while when they are made anew."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "AccessPolicy",
+        "metadata": {"name": name, "namespace": project},
+        "spec": {
+            "level": "Project",
+            "role": "DataViewer",
+            "subjects": [
+                {"kind": "ApiKey", "name": name, "secretName": f"{name}-key"},
+                {"kind": "ClusterUser", "name": name.replace("-", "_"), "secretName": f"{name}-user"},
+            ],
         },
     }
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import allowlist, cloud, idle, machine, proc, quantities, repair, search, simulated, store
+from bench import access, allowlist, cloud, idle, machine, proc, quantities, repair, search, simulated, store
 from bench.budget import Budget
 from bench.errors import BenchError, OutOfTime
 from bench.report import Table, difference, mib, milliseconds, missing, render, seconds
@@ -34,6 +34,7 @@ RESULTS = ROOT / "bench" / "RESULTS.md"
 NAME_VARIABLE, DEFAULT_NAME = "ZBYOC_BENCH_NAME", "zbyoc-bench"
 DEFAULT_MINUTES = 14.0
 CLEANUP_SECONDS = 45.0
+ACCESS_SECONDS = 80.0
 MANY_SECONDS = 220.0  # the last two phases, on two cores that do nothing else
 ONE, MANY = "bench-one", "bench-many"
 WANTED = 5
@@ -52,6 +53,7 @@ class Size:
     clusters: int
     tries: int
     repair_seconds: float
+    access_tries: int
     rest_seconds: float
     allowlist: search.Size
     search: search.Size
@@ -62,6 +64,7 @@ FULL = Size(
     clusters=WANTED,
     tries=30,
     repair_seconds=75,
+    access_tries=8,
     rest_seconds=30,
     search=search.Size(blocks=10, requests={1: 200, 8: 400}),
     allowlist=allowlist.FULL,
@@ -71,6 +74,7 @@ QUICK = Size(
     clusters=2,
     tries=3,
     repair_seconds=20,
+    access_tries=2,
     rest_seconds=10,
     search=search.Size(blocks=2, requests={1: 50, 8: 100}),
     allowlist=search.Size(blocks=2, requests={1: 50, 8: 100}),
@@ -100,6 +104,7 @@ class Bench:
             ("A long allowlist at the door", self._allowlist),
             ("Memory of a cluster's pods", self._memory),
             ("From a broken child to its repair", self._repair),
+            ("Access given, made anew, taken away", self._access),
             ("From a broken bucket or role to its repair", self._cloud),
             ("From apply to Ready, many clusters", self._many),
             ("The operator at rest", self._rest),
@@ -205,6 +210,14 @@ class Bench:
                 ),
             )
         )
+
+    def _access(self) -> None:
+        world = self._world
+        world.budget.need(MANY_SECONDS + ACCESS_SECONDS, "access, and what follows it,")
+        entrance = search.door(world, project=ONE, cluster="one")
+        tries = self._size.access_tries
+        took = access.measure(world, entrance, project=ONE, tries=tries, seconds=ACCESS_SECONDS, say=self._say)
+        self._tables.append(access.table(took))
 
     def _cloud(self) -> None:
         self._world.budget.need(MANY_SECONDS, "a broken bucket, and what follows it,")

@@ -183,13 +183,22 @@ def search_request(vector: Sequence[float]) -> Any:
 @contextmanager
 def _direct(world: World, entrance: Door) -> Iterator[Send]:
     """As the gateway itself would: its client certificate, the technical user's password; the node is no pod, so no policy stops it."""
+    with milvus_channel(world, entrance) as channel:
+        yield _sender(channel, token=user_token(world, entrance, MILVUS_USER))
+
+
+def user_token(world: World, entrance: Door, user: str) -> str:
+    """What Milvus knows a user by, as the gateways do."""
+    lines = world.secret(entrance.namespace, "gateway-maps")["users.map"].decode().splitlines()
+    return f"{user}:{dict(line.split(maxsplit=1) for line in lines)[user]}"
+
+
+def milvus_channel(world: World, entrance: Door) -> Any:
+    """A channel to Milvus' pod itself."""
     identity = world.secret(entrance.namespace, "gateway-client")
-    users = world.secret(entrance.namespace, "gateway-maps")["users.map"].decode()
-    password = dict(line.split() for line in users.splitlines())[MILVUS_USER]
     credentials = grpc.ssl_channel_credentials(identity["ca.crt"], identity["tls.key"], identity["tls.crt"])
     address = world.pod(entrance.namespace, "milvus")["status"]["podIP"]
-    with _channel(f"{address}:19530", "milvus", credentials) as channel:
-        yield _sender(channel, token=f"{MILVUS_USER}:{password}")
+    return _channel(f"{address}:19530", "milvus", credentials)
 
 
 @contextmanager
@@ -205,13 +214,18 @@ def _channel(target: str, name: str, credentials: Any) -> Any:
     return grpc.secure_channel(target, credentials, options=options)
 
 
+def metadata_of(token: str) -> tuple[tuple[str, str], ...]:
+    """What a client sends with every call."""
+    return (("authorization", base64.b64encode(token.encode()).decode()), ("dbname", "default"))
+
+
 def _sender(channel: Any, *, token: str) -> Send:
     call = channel.unary_unary(
         METHOD,
         request_serializer=milvus_pb2.SearchRequest.SerializeToString,
         response_deserializer=milvus_pb2.SearchResults.FromString,
     )
-    metadata = (("authorization", base64.b64encode(token.encode()).decode()), ("dbname", "default"))
+    metadata = metadata_of(token)
     prepared = search_requests()
 
     def send(number: int) -> float:
