@@ -55,7 +55,7 @@ def page(found: Found) -> str:
     """The whole page."""
     parts = [
         "# Isolation, probed\n\nWritten by `make isolation-report`, never by hand. Who reached what, expected and seen.",
-        _table(
+        table(
             ("what", "value"),
             [
                 ("date", f"{found.date:%Y-%m-%d %H:%M} UTC"),
@@ -67,17 +67,17 @@ def page(found: Found) -> str:
             ],
         ),
         "## What the clusters say of themselves",
-        _table(("cluster", "condition", "evidence"), found.evidence),
+        table(("cluster", "condition", "evidence"), found.evidence),
         "## Packets\n\nTCP, from everybody to every port of every pod of the clusters, and from their pods to everything around. A port at "
         "which nobody listens counts as shut. Rows of one source, target and address family are one line.",
         *(
             part
             for cluster, rows in found.packets.items()
-            for part in (f"### {cluster}", _table(PACKETS, _packets(rows)))
+            for part in (f"### {cluster}", table(PACKETS, _packets(rows)))
         ),
         "## Calls to the object store\n\nWith the keys that the clusters' pods have, with those of another user of the same store, and "
         "without any.",
-        _table(("who", "bucket", "done as expected", "calls refused as expected", "differences"), _calls(found)),
+        table(("who", "bucket", "done as expected", "calls refused as expected", "differences"), _calls(found)),
         f"differences: {found.differences}",
     ]
     return "\n\n".join(parts) + "\n"
@@ -112,7 +112,7 @@ def _calls(found: Found) -> list[tuple[str, ...]]:
     return lines
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     def line(cells: Sequence[str]) -> str:
         return f"| {' | '.join(cell.replace('|', '/') or '–' for cell in cells)} |"
 
