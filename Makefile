@@ -7,7 +7,7 @@ DATAPLANES ?= 1
 PYTEST_ARGS ?=
 PY := .venv/bin/python
 
-.PHONY: help setup demo up down status test unit layer lint format generate bench isolation-report
+.PHONY: help setup demo up down status test unit layer lint format generate bench isolation-report access-report
 
 help: ## Print these lines
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,3 +50,6 @@ bench: setup ## Measure, and write bench/RESULTS.md
 
 isolation-report: setup ## Probe two clusters from everywhere, and write docs/evidence/isolation.md
 	@$(PY) -m tests.node.report
+
+access-report: setup ## Try everything as everybody on two clusters, and write docs/evidence/access.md
+	@$(PY) -m tests.node.access_report

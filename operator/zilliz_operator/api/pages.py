@@ -153,7 +153,8 @@ def security_page() -> str:
         "The promise is a page of sentences about data security. Here is each of them with the condition of a "
         "`ZillizCluster` "
         "that carries it, the tests that prove it, and how far this version keeps it. `zilliz-operator posture` (also "
-        "`kubectl zilliz posture`) prints the same for your clusters, with the evidence of this moment.",
+        "`kubectl zilliz posture`) prints the same for your clusters, with the evidence of this moment. "
+        "What was tried on a real node, and seen: [isolation](evidence/isolation.md), [access](evidence/access.md).",
         f"This version: {summary}.",
         *(part for section in sections for part in _section(section)),
     )
