@@ -12,6 +12,7 @@ from tests.node import access_tokens, may
 from tests.node.access_door import Door, Row, Subject
 from tests.node.harness import Cluster, Host, Manifest, Product, ours
 from tests.node.may import Right
+from tools.devcluster.issuer import Issuer
 
 ADDRESSES = tuple(f"10.200.0.{last}" for last in range(60, 90))
 """Hosts that the allowlist admits, beside the office. The door counts failures by address, so failures are spread over them."""
@@ -23,25 +24,24 @@ TWICE = "writer-of-docs"
 WRONG = "wrong-Wrong-0-wrong"
 
 
-def rows(product: Product, cluster: Cluster, other: Cluster, *, issuer: Path) -> list[Row]:
-    """Everybody at the door of `cluster`. `issuer`: a directory for the keys of an issuer of single sign-on.
+def rows(product: Product, cluster: Cluster, other: Cluster, *, issuer: Issuer, directory: Path) -> list[Row]:
+    """Everybody at the door of `cluster`. `issuer`: one that the doors trust, with its keys in the directory.
 
     Policies that this makes are gone afterwards; the collections stay.
     """
     door, policies, people = Door(cluster), Policies(product, cluster), access_tokens.People(product, cluster)
     try:
-        with access_tokens.trusted(product, issuer) as trusted:
-            soon = dt.datetime.now(dt.UTC) + SHORT_LIFE
-            named = policies.subjects(soon)
-            people.admit(until=soon)
-            people.end()
-            tokens = access_tokens.subjects(trusted, issuer)
-            door.furnish(product.office)
-            within = [*named, *insiders(cluster), *(each for each in tokens if not each.refused)]
-            found = door.tried(within, product.office)
-            without = [*policies.ended(soon), *outsiders(product, cluster, other)]
-            without += [each for each in tokens if each.refused]
-            return found + [row for host, group in _placed(product, without) for row in door.tried(group, host)]
+        soon = dt.datetime.now(dt.UTC) + SHORT_LIFE
+        named = policies.subjects(soon)
+        people.admit(until=soon)
+        people.end()
+        tokens = access_tokens.subjects(issuer, directory)
+        door.furnish(product.office)
+        within = [*named, *insiders(cluster), *(each for each in tokens if not each.refused)]
+        found = door.tried(within, product.office)
+        without = [*policies.ended(soon), *outsiders(product, cluster, other)]
+        without += [each for each in tokens if each.refused]
+        return found + [row for host, group in _placed(product, without) for row in door.tried(group, host)]
     finally:
         people.remove()
         policies.remove()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import machine
-from tests.node import access, access_kubernetes
+from tests.node import access, access_kubernetes, access_tokens
 from tests.node.conftest import QUICKSTART
 from tests.node.harness import ROOT, Cluster, Product
 from tests.node.may_kubernetes import NOT_OURS
@@ -204,11 +204,11 @@ def probe(product: Product) -> Found:
     first = Cluster(product, "quickstart", "quickstart").wait_ready()
     second = product.make_cluster("neighbours", "other")
     first.patch(deletionProtection=False)  # so that only rights decide who may delete it, in a dry run
-    say("everybody at the Kubernetes API")
-    kubernetes = access_kubernetes.rows(product, first, second)
-    say("everybody at the door")
-    with tempfile.TemporaryDirectory() as directory:
-        door = access.rows(product, first, second, issuer=Path(directory))
+    with tempfile.TemporaryDirectory() as made, access_tokens.trusted(product, Path(made)) as issuer:
+        say("everybody at the Kubernetes API")
+        kubernetes = access_kubernetes.rows(product, first, second)
+        say("everybody at the door")
+        door = access.rows(product, first, second, issuer=issuer, directory=Path(made))
     return Found(
         date=dt.datetime.now(dt.UTC),
         machine=machine.describe(),

@@ -43,7 +43,9 @@ def test_users_and_roles_of_milvus_are_given_to_nobody_who_is_not_given_them_by_
 
 def test_a_grant_on_a_collection_gives_nothing_on_another() -> None:
     for name in ("reader-of-docs", "writer-of-docs"):
-        touched = {a.place for a in allowed(may.GRANTS[name].rights) if a.action not in may.DESCRIBE and a.way == may.GRPC}
+        touched = {
+            a.place for a in allowed(may.GRANTS[name].rights) if a.action not in may.DESCRIBE and a.way == may.GRPC
+        }
         assert touched == {"default.docs"}
 
 
@@ -68,7 +70,9 @@ def test_rights_at_the_kubernetes_api_are_those_of_the_page() -> None:
     assert [row[0] for row in rows] == list(may_kubernetes.OURS)
     for column, role in enumerate(header[1:], start=1):
         rights = may_kubernetes.rights(role, may_kubernetes.OTHER)
-        said = {(may_kubernetes.OTHER, row[0]): row[column] for row in rows if row[column] != "-" and row[0] != "DataPlane"}
+        said = {
+            (may_kubernetes.OTHER, row[0]): row[column] for row in rows if row[column] != "-" and row[0] != "DataPlane"
+        }
         assert {key: each for key, each in rights.items() if key[0] == may_kubernetes.OTHER} == said, role
 
 
@@ -85,11 +89,22 @@ def test_who_hands_out_what_is_as_the_page_says() -> None:
 def found() -> access_report.Found:
     subject = Subject(kind="API key", name="DataViewer", token="t", rights=may.VIEWER)
     rows = [
-        Row(kind=subject.kind, subject=subject.name, attempt=each, expected=subject.expects(each), seen=subject.expects(each))
+        Row(
+            kind=subject.kind,
+            subject=subject.name,
+            attempt=each,
+            expected=subject.expects(each),
+            seen=subject.expects(each),
+        )
         for each in may.ATTEMPTS
     ]
     asked = access_kubernetes.Row(
-        person="DataViewer of the project", place="own project", kind="Pod", action="list", expected="refused", seen="refused"
+        person="DataViewer of the project",
+        place="own project",
+        kind="Pod",
+        action="list",
+        expected="refused",
+        seen="refused",
     )
     return access_report.Found(
         date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
@@ -107,7 +122,9 @@ def test_a_page_without_differences_ends_with_none(found: access_report.Found) -
 
 
 def test_a_difference_is_counted_and_told(found: access_report.Found) -> None:
-    door = [Row(kind=r.kind, subject=r.subject, attempt=r.attempt, expected=r.expected, seen="done") for r in found.door]
+    door = [
+        Row(kind=r.kind, subject=r.subject, attempt=r.attempt, expected=r.expected, seen="done") for r in found.door
+    ]
     wrong = [row for row in door if row.differs]
     assert len(wrong) > 10
     (asked,) = found.kubernetes
