@@ -14,7 +14,7 @@ from tests.node.harness import Cluster, Host, Manifest, Product, ours
 from tests.node.may import Right
 from tools.devcluster.issuer import Issuer
 
-ADDRESSES = tuple(f"10.200.0.{last}" for last in range(60, 90))
+ADDRESSES = tuple(f"10.200.0.{last}" for last in range(200, 230))
 """Hosts that the allowlist admits, beside the office. The door counts failures by address, so failures are spread over them."""
 FAILERS_A_HOST = 2
 SHORT_LIFE = dt.timedelta(seconds=60)

@@ -302,7 +302,7 @@ def stop_operators(product: Product) -> None:
 
 
 def test_an_entry_ends_on_time_while_no_operator_runs(product: Product, cluster: Cluster) -> None:
-    visitor = product.host("visitor", "10.200.0.95")
+    visitor = product.host("visitor", "10.200.0.240")
     end = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(seconds=30)
     entry = {"cidr": f"{visitor.address}/32", "expiresAt": end.strftime("%Y-%m-%dT%H:%M:%SZ")}
     product.apply(ours("Allowlist", LATE, cluster.project, {"entries": [entry]}))
