@@ -142,7 +142,7 @@ class AccessPolicyReconciler:
         """This policy among its project's, on each of these clusters; where there is none, for the Secrets alone."""
         if not any(subject.kind in WITH_SECRET for subject in policy.spec.subjects):
             return []
-        others = readable(await self._world.hub.list("AccessPolicy", policy.metadata.namespace))
+        others = readable(AccessPolicy, await self._world.hub.list("AccessPolicy", policy.metadata.namespace))
         uid = policy.metadata.uid
         policies = [policy, *(other for other in others if other.metadata.uid != uid)]
         places: list[Callable[[AccessPolicy], bool]] = [partial(policy_selects, cluster=cluster) for cluster in chosen]

@@ -1,9 +1,12 @@
 """Which clusters a policy selects, and which policies select a cluster: one answer for both directions."""
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from contextlib import suppress
+from typing import Protocol, TypeVar
 
 from zilliz_operator.api.accesspolicy import AccessPolicy, Level
+from zilliz_operator.api.allowlist import Allowlist
+from zilliz_operator.api.exceptions import InvalidSpec
 from zilliz_operator.api.fields import ClusterSelection
 from zilliz_operator.api.validate import validate
 from zilliz_operator.api.zillizcluster import ZillizCluster
@@ -30,11 +33,17 @@ def missing(selection: ClusterSelection | None, existing: Iterable[str]) -> list
     return sorted(set(selection.names if selection else ()) - set(existing))
 
 
-def readable(raws: Iterable[Manifest]) -> list[AccessPolicy]:
+R = TypeVar("R", Allowlist, AccessPolicy)
+
+
+def readable(kind: type[R], raws: Iterable[Manifest]) -> list[R]:
     """Those that are valid. An invalid one grants nothing, and its own status says why."""
-    return [
-        AccessPolicy.parse(raw) for raw in raws if not raw["metadata"].get("deletionTimestamp") and not validate(raw)
-    ]
+    found = []
+    for raw in raws:
+        with suppress(InvalidSpec):
+            if not raw["metadata"].get("deletionTimestamp") and not validate(raw):
+                found.append(kind.parse(raw))
+    return found
 
 
 def policy_selects(policy: AccessPolicy, cluster: ZillizCluster) -> bool:

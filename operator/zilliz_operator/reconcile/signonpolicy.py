@@ -49,12 +49,16 @@ class SignOn:
     async def _too_many(self) -> Trouble:
         """Whether older policies have left no room for this one on some cluster."""
         hub, system = self._world.hub, self._world.operator_namespace
-        everywhere = [p for p in readable(await hub.list("AccessPolicy", system)) if p.spec.level is Level.ORGANIZATION]
+        everywhere = [
+            p
+            for p in readable(AccessPolicy, await hub.list("AccessPolicy", system))
+            if p.spec.level is Level.ORGANIZATION
+        ]
         projects: dict[str, list[AccessPolicy]] = {}
         for cluster in self._chosen:
             project = cluster.metadata.namespace
             if project not in projects:
-                found = readable(await hub.list("AccessPolicy", project))
+                found = readable(AccessPolicy, await hub.list("AccessPolicy", project))
                 projects[project] = [p for p in found if p.spec.level is not Level.ORGANIZATION]
             own = filter(partial(policy_selects, cluster=cluster), projects[project])
             refused = plan(judge([*own, *everywhere], now=self._world.clock.now())).refused
