@@ -7,6 +7,7 @@ was loaded.
 
 import hashlib
 import os
+import re
 import shutil
 import ssl
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from pathlib import Path
 from zilliz_operator.api.confighash import CONFIG_PREFIX, MAPS_PREFIX, config_hash
 
 STATE_HEADER = b"1\n"
+_FILE = re.compile(rb"(?<![\w./-])(?:config|maps)/[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _KEY_MARK = b"PRIVATE KEY-----"
 
 
@@ -62,6 +64,12 @@ class Snapshot:
         return [" ".join(line.split(None, 1)) for line in lines if line and not line.startswith("#")]
 
 
+def _named(configuration: bytes) -> set[str]:
+    """The files that a configuration reads. No list of our own: this gateway may be older than the operator that wrote it."""
+    lines = [line for line in configuration.splitlines() if not line.lstrip().startswith(b"#")]
+    return {found.decode() for line in lines for found in _FILE.findall(line)}
+
+
 def is_live(name: str) -> bool:
     return name.endswith((".map", ".acl"))
 
@@ -86,15 +94,7 @@ def read_mounts(mounts: Path) -> Snapshot:
     before = fingerprint(mounts)
     files = {CONFIG_PREFIX + name: data for name, data in _directory(mounts / "config").items()}
     files |= {MAPS_PREFIX + name: data for name, data in _directory(mounts / "maps").items()}
-    for name in (
-        "config/haproxy.cfg",
-        "config/allow.map",
-        "config/lbs.acl",
-        "config/denied-users.acl",
-        "maps/keys.map",
-        "maps/users.map",
-        "maps/user-ends.map",
-    ):
+    for name in ("config/haproxy.cfg", *sorted(_named(files.get("config/haproxy.cfg", b"")))):
         if name not in files:
             raise Incomplete(f"{name} is missing")
     files["tls/door.pem"] = _pair(mounts / "tls")

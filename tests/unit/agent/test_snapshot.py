@@ -56,6 +56,17 @@ def test_what_is_missing_is_named(mounts: Path, missing: str) -> None:
         read_mounts(mounts)
 
 
+def test_a_later_operators_files_are_what_its_configuration_names(mounts: Path) -> None:
+    """A gateway keeps the image it was born with; an upgrade of the operator must not leave it standing."""
+    (mounts / "maps/passwords.map").unlink()
+    written = (mounts / "config/haproxy.cfg").read_text().replace("maps/passwords.map", "maps/secrets-v2.map")
+    (mounts / "config/haproxy.cfg").write_text(written + "# not config/of-a-comment.map\n")
+    with pytest.raises(Incomplete, match=r"maps/secrets-v2\.map is missing"):
+        read_mounts(mounts)
+    (mounts / "maps/secrets-v2.map").write_text("")
+    assert "maps/secrets-v2.map" in read_mounts(mounts).live_files
+
+
 def test_a_certificate_without_key_is_incomplete(mounts: Path, pair: tuple[str, str]) -> None:
     (mounts / "tls/tls.key").write_text(pair[0])
     with pytest.raises(Incomplete, match="no certificate with its key"):
