@@ -49,7 +49,7 @@ bench: setup ## Measure, and write bench/RESULTS.md
 	@$(PY) -m bench.run
 
 isolation-report: setup ## Probe two clusters from everywhere, and write docs/evidence/isolation.md
-	@$(PY) -m tests.node.report
+	@$(PY) -m tests.node.isolation_report
 
 access-report: setup ## Try everything as everybody on two clusters, and write docs/evidence/access.md
 	@$(PY) -m tests.node.access_report

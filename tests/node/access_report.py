@@ -13,10 +13,9 @@ from pathlib import Path
 
 from bench import machine
 from tests.node import access, access_kubernetes, access_tokens
-from tests.node.conftest import QUICKSTART
-from tests.node.harness import ROOT, Cluster, Product
+from tests.node.evidence import conditions, neighbours, publish, say, table
+from tests.node.harness import ROOT, Product
 from tests.node.may_kubernetes import NOT_OURS
-from tests.node.report import say, table
 from zilliz_operator.api.conditions import ConditionType
 
 PAGE = ROOT / "docs" / "evidence" / "access.md"
@@ -187,22 +186,9 @@ def _words(words: Sequence[str]) -> str:
     return ", ".join(words)
 
 
-def evidence(clusters: Sequence[Cluster]) -> list[tuple[str, str, str]]:
-    """What conditions say of access."""
-    found = []
-    for cluster in clusters:
-        for type in EVIDENCE:
-            condition = cluster.condition(type) or {"status": "absent", "message": ""}
-            found.append((cluster.name, f"{type}={condition['status']}", str(condition["message"])))
-    return found
-
-
 def probe(product: Product) -> Found:
     """Make the two clusters, and try everything."""
-    say("two clusters in two projects")
-    product.kubectl("apply", "--server-side", "-f", str(QUICKSTART))
-    first = Cluster(product, "quickstart", "quickstart").wait_ready()
-    second = product.make_cluster("neighbours", "other")
+    first, second = neighbours(product)
     first.patch(deletionProtection=False)  # so that only rights decide who may delete it, in a dry run
     with tempfile.TemporaryDirectory() as made, access_tokens.trusted(product, Path(made)) as issuer:
         say("everybody at the Kubernetes API")
@@ -214,28 +200,11 @@ def probe(product: Product) -> Found:
         machine=machine.describe(),
         revision=machine.revision(),
         clusters=[f"{each.project}/{each.name}" for each in (first, second)],
-        evidence=evidence((first, second)),
+        evidence=conditions((first, second), EVIDENCE),
         door=door,
         kubernetes=kubernetes,
     )
 
 
-def main(path: Path = PAGE) -> int:
-    product = Product(NAME)
-    say("a fresh local cluster, with the operator from its chart")
-    product.down()
-    try:
-        product.up()
-        product.install()
-        product.wait_condition("DataPlane", "default")
-        found = probe(product)
-    finally:
-        product.down()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(found))
-    say(f"{path.relative_to(ROOT)}: differences: {found.differences}")
-    return 1 if found.differences else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(publish(NAME, PAGE, probe=probe, page=page))

@@ -5,16 +5,14 @@
 
 import datetime as dt
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench import machine
 from tests.node import identities, matrix
-from tests.node.conftest import QUICKSTART
-from tests.node.harness import ROOT, Cluster, Product
+from tests.node.evidence import conditions, neighbours, publish, say, table
+from tests.node.harness import ROOT, Product
 from zilliz_operator.api.conditions import ConditionType
 
 PAGE = ROOT / "docs" / "evidence" / "isolation.md"
@@ -112,29 +110,9 @@ def _calls(found: Found) -> list[tuple[str, ...]]:
     return lines
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return f"| {' | '.join(cell.replace('|', '/') or '–' for cell in cells)} |"
-
-    return "\n".join([line(columns), line(["---"] * len(columns)), *map(line, rows)])
-
-
-def evidence(clusters: Sequence[Cluster]) -> list[tuple[str, str, str]]:
-    """What conditions say of isolation."""
-    found = []
-    for cluster in clusters:
-        for type in EVIDENCE:
-            condition = cluster.condition(type) or {"status": "absent", "message": ""}
-            found.append((cluster.name, f"{type}={condition['status']}", str(condition["message"])))
-    return found
-
-
 def probe(product: Product) -> Found:
     """Make the two clusters, and try everything."""
-    say("two clusters in two projects")
-    product.kubectl("apply", "--server-side", "-f", str(QUICKSTART))
-    first = Cluster(product, "quickstart", "quickstart").wait_ready()
-    second = product.make_cluster("neighbours", "other")
+    first, second = neighbours(product)
     say("packets: everybody at everything")
     pairs = ((first, second), (second, first))
     packets = {f"{each.project}/{each.name}": matrix.rows(product, each, another) for each, another in pairs}
@@ -145,35 +123,11 @@ def probe(product: Product) -> Found:
         machine=machine.describe(),
         revision=machine.revision(),
         clusters=[f"{each.project}/{each.name}" for each in (first, second)],
-        evidence=evidence((first, second)),
+        evidence=conditions((first, second), EVIDENCE),
         packets=packets,
         calls=calls,
     )
 
 
-def say(text: str) -> None:
-    print(f"[{time.monotonic() - BEGAN:6.1f} s] {text}", flush=True)
-
-
-BEGAN = time.monotonic()
-
-
-def main(path: Path = PAGE) -> int:
-    product = Product(NAME)
-    say("a fresh local cluster, with the operator from its chart")
-    product.down()
-    try:
-        product.up()
-        product.install()
-        product.wait_condition("DataPlane", "default")
-        found = probe(product)
-    finally:
-        product.down()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(found))
-    say(f"{path.relative_to(ROOT)}: differences: {found.differences}")
-    return 1 if found.differences else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(publish(NAME, PAGE, probe=probe, page=page))
