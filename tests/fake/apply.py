@@ -17,6 +17,8 @@ def copied(value: T) -> T:
 def _copied(value: Any) -> Any:
     if value.__class__ in (str, int, bool, None.__class__):
         return value
+    if isinstance(value, str):
+        return str(value)  # a word of an enumeration travels as its text
     if isinstance(value, dict):
         return {key: _copied(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

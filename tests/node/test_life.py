@@ -58,7 +58,7 @@ def credentials(cluster: Cluster) -> dict[str, str]:
     for namespace in (cluster.namespace, cluster.project):
         for secret in cluster.product.list("Secret", namespace):
             for key, value in (secret.get("data") or {}).items():
-                if key not in NO_SECRETS:
+                if value and key not in NO_SECRETS:
                     found[sha256(value.encode()).hexdigest()] = f"{secret['metadata']['name']}/{key}"
     return found
 

@@ -77,7 +77,7 @@ def _subject_secret(
         "app.kubernetes.io/part-of": "zilliz-byoc",
         "app.kubernetes.io/component": "access",
         names.POLICY_UID_LABEL: policy.metadata.uid,
-        names.SUBJECT_LABEL: subject.kind,
+        names.SUBJECT_LABEL: str(subject.kind),
     }
     data = secret_data({"type": "milvus", "provider": PROVIDER, **values})
     where = policy.metadata.namespace

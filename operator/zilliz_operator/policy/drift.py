@@ -82,6 +82,8 @@ def contains(live: Any, desired: Any, *, quantity: bool = False) -> bool:
 def _same(live: Any, desired: Any, *, quantity: bool) -> bool:
     if quantity and (wanted := parse_quantity(desired)) is not None:
         return parse_quantity(live) == wanted
+    if isinstance(desired, str):  # a word of an enumeration, too, which the API server gives back as plain text
+        return isinstance(live, str) and live == desired
     return type(live) is type(desired) and bool(live == desired)
 
 

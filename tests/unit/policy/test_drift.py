@@ -1,5 +1,6 @@
 """Drift: what somebody changed is seen, what the API server adds is not."""
 
+import json
 from copy import deepcopy
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zilliz_operator.api.accesspolicy import SubjectKind
 from zilliz_operator.api.names import APPLIED_HASH
 from zilliz_operator.policy import drift
 
@@ -166,3 +168,11 @@ def test_everything_contains_itself(value: Any) -> None:
 @given(st.dictionaries(st.text(max_size=3), json_values, max_size=3), st.text(min_size=4, max_size=6), json_values)
 def test_extra_keys_are_tolerated(value: dict[str, Any], key: str, extra: Any) -> None:
     assert drift.contains({**value, key: extra}, value)
+
+
+def test_a_word_of_an_enumeration_is_its_text() -> None:
+    wanted = {**DESIRED, "metadata": {**DESIRED["metadata"], "labels": {"a": SubjectKind.API_KEY}}}
+    live = json.loads(json.dumps(drift.stamped(wanted)))
+    assert not drift.needs_apply(wanted, live)
+    live["metadata"]["labels"]["a"] = "ClusterUser"
+    assert drift.needs_apply(wanted, live)
