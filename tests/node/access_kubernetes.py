@@ -40,24 +40,29 @@ class Row:
 
 def rows(product: Product, cluster: Cluster, other: Cluster) -> list[Row]:
     """Everybody, every kind, every verb, everywhere; and who may hand out what. What this makes is gone afterwards."""
-    places = {
-        table.OWN: cluster.project,
-        table.OTHER: other.project,
-        table.ORGANIZATION: OPERATOR_NAMESPACE,
-        table.DATA: cluster.namespace,
-    }
-    with _people(product, cluster), _samples(product, places):
+    places = places_of(cluster, other)
+    with bound(product, cluster), samples(product, places):
         api = product.api
         connection = api.connect()
         try:
-            asks = _Asks(api, connection, places, cluster)
+            asks = Asks(api, connection, places, cluster)
             return [row for person in table.PEOPLE for row in (*asks.table(person), *asks.hand_out(person))]
         finally:
             connection.close()
 
 
+def places_of(cluster: Cluster, other: Cluster) -> Mapping[str, str]:
+    """Place of the table → namespace."""
+    return {
+        table.OWN: cluster.project,
+        table.OTHER: other.project,
+        table.ORGANIZATION: OPERATOR_NAMESPACE,
+        table.DATA: cluster.namespace,
+    }
+
+
 @contextmanager
-def _people(product: Product, cluster: Cluster) -> Iterator[None]:
+def bound(product: Product, cluster: Cluster) -> Iterator[None]:
     """The policies that bind them, in force."""
     made: list[tuple[str, str]] = []
     try:
@@ -87,7 +92,7 @@ def policy(name: str, namespace: str, person: Person, cluster: str) -> Manifest:
 
 
 @contextmanager
-def _samples(product: Product, places: Mapping[str, str]) -> Iterator[None]:
+def samples(product: Product, places: Mapping[str, str]) -> Iterator[None]:
     """Something of each other kind to change and to remove, so that only rights decide. It does nothing."""
     namespaces = (places[table.OWN], places[table.OTHER])
     made = [
@@ -134,7 +139,7 @@ def manifest(kind: str, name: str, namespace: str, cluster: str) -> Manifest:
     return {"apiVersion": version, "kind": kind, "metadata": metadata, **bodies.get(kind, {})}
 
 
-class _Asks:
+class Asks:
     """One person's requests after another's."""
 
     def __init__(
@@ -166,7 +171,7 @@ class _Asks:
                 key = {"kind": "ApiKey", "name": "anybody", "secretName": "anybody-key"}
                 given = {"grants": [{"privileges": ["Search"]}], "subjects": [key]}
             made = ours("AccessPolicy", "may-handed-out", namespace, {"level": level, **given})
-            answer = self._request(person, "POST", path_of("AccessPolicy", namespace=namespace), made)
+            answer = self.request(person, "POST", path_of("AccessPolicy", namespace=namespace), made)
             mine = person.hands_out | ({role} if person.role == role == "OrganizationOwner" else set())
             expected = DONE if role in mine else REFUSED
             place = "organization" if level == "Organization" else table.OWN
@@ -176,14 +181,14 @@ class _Asks:
 
     def _ask(self, person: Person, verb: str, kind: str, namespace: str) -> Answer:
         if verb == "list":
-            return self._request(person, "GET", path_of(kind, namespace=namespace), None)
+            return self.request(person, "GET", path_of(kind, namespace=namespace), None)
         if verb == "create":
             body = manifest(kind, "may-created", namespace, self._cluster.name)
-            return self._request(person, "POST", path_of(kind, namespace=namespace), body)
+            return self.request(person, "POST", path_of(kind, namespace=namespace), body)
         path = path_of(kind, self._name(kind, namespace), namespace=namespace)
         if verb == "patch":
-            return self._request(person, "PATCH", path, {"metadata": {"annotations": {"tried": "by a report"}}})
-        return self._request(person, "DELETE", path, None)
+            return self.request(person, "PATCH", path, {"metadata": {"annotations": {"tried": "by a report"}}})
+        return self.request(person, "DELETE", path, None)
 
     def _name(self, kind: str, namespace: str) -> str:
         """Something that is there, where there is any."""
@@ -193,7 +198,7 @@ class _Asks:
             return "default"
         return SAMPLE
 
-    def _request(self, person: Person, method: str, path: str, body: Manifest | None) -> Answer:
+    def request(self, person: Person, method: str, path: str, body: Manifest | None) -> Answer:
         query = None if method == "GET" else {"dryRun": "All"}
         content = MERGE if method == "PATCH" else "application/json"
         user, groups = identity(person, self._cluster.project)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import machine
-from tests.node import access, access_kubernetes, access_tokens
+from tests.node import access, access_kubernetes, access_signed_in, access_tokens
 from tests.node.evidence import conditions, neighbours, publish, say, table
 from tests.node.harness import ROOT, Product
 from tests.node.may_kubernetes import NOT_OURS
@@ -47,8 +47,9 @@ Calls by an unmodified pymilvus over gRPC and by REST, on collections `docs` and
 answers."""
 KUBERNETES = f"""## At the Kubernetes API
 
-Requests in everybody's name by impersonation, on every kind of ours and on {", ".join(NOT_OURS)}; writing as a dry run, which
-admission judges, too. Done means: not refused by right or rule."""
+Requests in everybody's name, by impersonation and again by tokens of an identity provider, on every kind of ours
+and on {", ".join(NOT_OURS)}; writing as a dry run,
+which admission judges, too. Done means: not refused by right or rule."""
 HANDED = """### Who may hand out what
 
 An AccessPolicy with that role, written into the own project; with OrganizationOwner, into the organization."""
@@ -193,6 +194,8 @@ def probe(product: Product) -> Found:
     with tempfile.TemporaryDirectory() as made, access_tokens.trusted(product, Path(made)) as issuer:
         say("everybody at the Kubernetes API")
         kubernetes = access_kubernetes.rows(product, first, second)
+        say("and again with tokens of an identity provider")
+        kubernetes += access_signed_in.rows(product, first, second, issuer=issuer)
         say("everybody at the door")
         door = access.rows(product, first, second, issuer=issuer, directory=Path(made))
     return Found(
