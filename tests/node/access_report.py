@@ -157,7 +157,7 @@ def _people(rows: Sequence[access_kubernetes.Row]) -> list[tuple[str, ...]]:
         for kind, actions in verbs.items():
             same[_words(actions)].append(kind)
         done = "; ".join(f"{actions} {_words(kinds)}" for actions, kinds in same.items())
-        refused = sum(not row.differs and row.seen == access_kubernetes.REFUSED for row in each)
+        refused = sum(not row.differs and row.seen != access_kubernetes.DONE for row in each)
         lines.append((person, place, done, str(refused), _wrong(each)))
     return lines
 
