@@ -155,12 +155,15 @@ def _once(world: World, guests: Guests, *, project: str, number: int) -> dict[st
     lines = {token: guests.line() for token in renewed.values()}
     for token, line in lines.items():
         guests.admitted(token, line)
+
+    def refused(token: str) -> bool:
+        return not guests.admitted(token, lines[token])
+
     inner = user_token(world, guests.entrance, tokens["user"].partition(":")[0])
     with milvus_channel(world, guests.entrance) as channel:
         _until(lambda: _known(channel, inner), what="Milvus knows the user")
         began = time.monotonic()
         world.kube.delete(path)
-        refused = lambda token: not guests.admitted(token, lines[token])  # noqa: E731
         took |= _first(refused, renewed, began, keys=REVOKE_KEY, users=REVOKE_USER)
         _until(lambda: not _known(channel, inner), what="the user is gone from Milvus")
         took[GONE] = time.monotonic() - began

@@ -388,7 +388,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--minutes",
         type=float,
         default=DEFAULT_MINUTES,
-        help="bound of the whole run (default 8); more for a busy machine",
+        help=f"bound of the whole run (default {DEFAULT_MINUTES:.0f}); more for a busy machine",
     )
     options = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
